@@ -27,8 +27,8 @@ def tell_of_folder(env: str) -> None:
     if Path(folder).is_relative_to(find_envs_dir()) or _is_known(folder):
         return
     progress_console.print(
-        f"note: {folder} did not come with reward-agent. If it is not yours: its metric and its "
-        "rewards run here, in the sandbox, and what runs can read the whole folder but tasks/. "
+        f"note: {folder} did not come with reward-agent. If it is not yours: its metric, its "
+        "rewards and an environment's own code run here, in the sandbox, and what runs can read the whole folder but tasks/. "
         "This is said once of a folder; SECURITY.md says more.",
         style="yellow",
         soft_wrap=True,

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from reward_agent.definitions.learner import LearnerSettings, read_earlier_table
+from reward_agent.definitions.learner import LEARNERS, LearnerSettings, read_earlier_table
 from reward_agent.definitions.paths import find_envs_dir
 from reward_agent.definitions.roles import ENTRIES, OTHER_UNITS, ROLES, RobotRoles, find_usual_role
 from reward_agent.definitions.sources import OWN_REWARD, find_draws, parse_source
@@ -366,6 +366,21 @@ class EnvCard(FileRecord):
             return self
         known = {settings.algo: settings for settings in (*self.other_learners, self.learner)}
         return self.model_copy(update={"learner": known.get(algo, LearnerSettings(algo=algo))})
+
+    def check_learner(self) -> None:
+        """Refuse a learner that cannot learn here, or does not know what it is given.
+
+        Raises:
+            UnknownNameError: there is no such learner, or it has no such hyper-parameter.
+            UsageError: its hyper-parameters are not right, or actions are choices and it has none.
+        """
+        self.learner.check()
+        if self.choices and not self.learner.kind.takes_choices:
+            able = [row for row in LEARNERS.names if LEARNERS.find(row).takes_choices]
+            raise UsageError(
+                f"actions of {self.name} are choices, and {self.learner.algo} learns numbers alone",
+                f"train with --algo {', '.join(able[:-1])} or {able[-1]}",
+            )
 
     @property
     def fields(self) -> tuple[StateField, ...]:

@@ -62,6 +62,7 @@ class LearnerKind(Plugin):
         defaults: its hyper-parameters and their defaults; empty: not known here, anything goes.
         record: what checks their values, if there is more to it than their kind.
         slice_steps: env steps of one slice; 0: a rollout, ``n_envs`` times ``n_steps``.
+        takes_choices: whether actions may be choices.
     """
 
     title: str = ""
@@ -69,6 +70,7 @@ class LearnerKind(Plugin):
     defaults: Mapping[str, Any] = field(default_factory=dict)
     record: type[Record] | None = None
     slice_steps: int = 0
+    takes_choices: bool = False
 
 
 class LearnerSettings(Record):
@@ -293,6 +295,7 @@ _OURS = LearnerKind(
     title="PPO",
     defaults=PPOSettings().model_dump(),
     record=PPOSettings,
+    takes_choices=True,
 )
 _LIBRARY = (
     ("PPO", "Stable-Baselines3's PPO", _ON_POLICY, _PPO, ""),
@@ -315,6 +318,7 @@ _ROWS = [
         is_off_policy=base is _OFF_POLICY,
         defaults={**base, **changes},
         slice_steps=_OFF_POLICY_SLICE if base is _OFF_POLICY else 0,
+        takes_choices=base is _ON_POLICY,
     )
     for name, help, base, changes, extra in _LIBRARY
 ]

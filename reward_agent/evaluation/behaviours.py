@@ -21,7 +21,7 @@ from reward_agent.evaluation.trajectories import (
 )
 from reward_agent.records.jobs import Behaviour
 from reward_agent.simulation.backends import find_backend, make_simulation
-from reward_agent.simulation.simulation import Reader, Simulation
+from reward_agent.simulation.simulation import Reader, Simulation, draw_actions
 from reward_agent.simulation.state import FloatArray
 
 # So many actuators are taken to their ends one by one; of more, these, spread over all of them.
@@ -121,6 +121,12 @@ def _list_parts(card: EnvCard, behaviour: Behaviour, n_episodes: int) -> list[_P
     groups: list[tuple[str, tuple[int, ...]]] = [(card.actions[i], (i,)) for i in one]
     if card.n_actions > 1:
         groups.append(("every actuator", everything))
+    if card.choices:
+        return [
+            _Part(behaviour, f"{card.actions[i]} always {choice}", (i,), float(number))
+            for i in one
+            for number, choice in enumerate(card.choices[i][:MOST_EXTREME])
+        ]
     return [
         _Part(behaviour, f"{name} at its {end} end", columns, value)
         for name, columns in groups
@@ -163,7 +169,7 @@ class _Actions:
     """What each simulation is told at each step."""
 
     def __init__(self, card: EnvCard, parts: Sequence[_Part], hold: Reader, seed: int) -> None:
-        self._range = card.action_range
+        self._card = card
         self._parts, self._hold = parts, hold
         self._random = _find(parts, "random actions")
         self._is_slow = np.arange(len(self._random)) % 2 == 1
@@ -176,7 +182,7 @@ class _Actions:
         action = np.array(self._hold())
         for row, part in enumerate(self._parts):
             action[row, list(part.columns)] = part.value
-        fresh = self._generator.uniform(*self._range, size=self._drawn.shape)
+        fresh = draw_actions(self._card, self._generator, len(self._drawn))
         is_due = ~self._is_slow | (step % self._n_held == 0)
         self._drawn = np.where(is_due[:, None], fresh, self._drawn)
         action[self._random] = self._drawn

@@ -166,7 +166,8 @@ class Recorder:
         self._n_steps[self.active] += 1
         self._actions.append(action.astype(np.float32))
         state = self._read()
-        self._end(self.active & self.simulation.find_terminated())
+        is_over = self.simulation.find_terminated() | self.simulation.find_truncated()
+        self._end(self.active & is_over)
         if self._is_decided is not None:
             self._end(self.active & self._is_decided(state), DECIDED)
 

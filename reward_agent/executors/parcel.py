@@ -213,7 +213,7 @@ def _pack_env(job: Job) -> bytes:
     Raises:
         UsageError: it is larger than what is worth sending with each job.
     """
-    if not job.card.model.file:
+    if not job.card.model.is_in_folder:
         return b""
     folder = find_env_dir(job.card)
     # A link would send what it leads to: no child here could read that.

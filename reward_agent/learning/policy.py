@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from safetensors.numpy import save_file
 
 from reward_agent.definitions.card import EnvCard
@@ -42,6 +43,9 @@ class PolicyHeader(FileRecord):
     seed: int = 0
     total_timesteps: int = Field(0, ge=0, description="env steps it was trained for")
     n_actions: Count
+    n_choices: tuple[Count, ...] = Field(
+        (), max_length=500, description="of each action, of which the highest score is taken"
+    )
     observation_size: Count
     net_arch: tuple[Count, ...] = Field(max_length=MOST_LAYERS)
     activation: Activation
@@ -49,12 +53,24 @@ class PolicyHeader(FileRecord):
     is_squashed: bool = Field(False, description="tanh leads into the range, in place of the clip")
     observation_clip: Finite = Field(10.0, gt=0, description="of the normalised observation")
 
+    @property
+    def n_outputs(self) -> int:
+        """How many numbers the last layer has."""
+        return sum(self.n_choices) or self.n_actions
+
+    @model_validator(mode="after")
+    def _check_choices(self) -> Self:
+        if self.n_choices and (len(self.n_choices) != self.n_actions or self.is_squashed):
+            raise ValueError(f"{len(self.n_choices)} rows of choices for {self.n_actions} actions")
+        return self
+
     @classmethod
     def for_card(cls, card: EnvCard, **values: Any) -> Self:
         """Return the header of a policy for an environment."""
         return cls(
             card=card.name,
             n_actions=card.n_actions,
+            n_choices=card.n_choices,
             observation_size=card.observation_size,
             action_range=card.action_range,
             **values,
@@ -71,6 +87,14 @@ class PolicyHeader(FileRecord):
             raise DataError(
                 f"the policy takes {self.observation_size} numbers and gives {self.n_actions}, "
                 f"{card.name} has observations of {expected[0]} and {expected[1]} actions",
+                "use a policy that was trained in this environment",
+            )
+        if self.n_choices != card.n_choices:
+            kinds = [
+                f"choices {list(n)}" if n else "numbers" for n in (self.n_choices, card.n_choices)
+            ]
+            raise DataError(
+                f"the policy's actions are {kinds[0]}, those of {card.name} are {kinds[1]}",
                 "use a policy that was trained in this environment",
             )
 
@@ -110,15 +134,15 @@ def run_layers(
 
 @dataclass(frozen=True)
 class NumpyPolicy:
-    """A deterministic policy: normalise, multilayer perceptron, clip or squash.
+    """A deterministic policy: normalise, multilayer perceptron, clip, squash or choose.
 
     Args:
         header: how to use the weights.
-        layers: from the observation to the mean action.
+        layers: from the observation to the mean action, or to the scores of choices.
         observation_mean: (observation_size,).
         observation_scale: (observation_size,), one over the standard deviation.
         log_std: (n_actions,), of the exploration while training, not used here; None where it
-            depends on the observation, as for policies that squash.
+            depends on the observation, as for policies that squash or choose.
     """
 
     header: PolicyHeader
@@ -133,6 +157,8 @@ class NumpyPolicy:
         normal = normalize(observation, self.observation_mean, self.observation_scale, clip)
         low, high = self.header.action_range
         mean = run_layers(self.layers, self.header.activation, normal)
+        if self.header.n_choices:
+            return choose_best(mean, list_parts(self.header.n_choices))
         if self.header.is_squashed:
             np.tanh(mean, out=mean)
             mean += 1.0
@@ -141,13 +167,26 @@ class NumpyPolicy:
         return np.asarray(np.clip(mean, low, high, out=mean))
 
 
+def list_parts(n_choices: Sequence[int]) -> list[slice]:
+    """Return where each action's scores stand among all."""
+    ends = [0, *np.cumsum(n_choices).tolist()]
+    return [slice(start, end) for start, end in pairwise(ends)]
+
+
+def choose_best(scores: FloatArray, parts: Sequence[slice]) -> FloatArray:
+    """Return (…, n_actions): the number of the highest of each action's scores."""
+    best = [scores[..., part].argmax(axis=-1) for part in parts]
+    return np.stack(best, axis=-1).astype(np.float32)
+
+
 def check_start(given: NumpyPolicy, own: NumpyPolicy) -> None:
     """Refuse to begin with a policy of another form than a learner's own.
 
     Raises:
         DataError: its layers are of other sizes, or become actions in another way.
     """
-    for name in ("observation_size", "net_arch", "n_actions", "activation", "is_squashed"):
+    names = ("observation_size", "net_arch", "n_actions", "n_choices", "activation", "is_squashed")
+    for name in names:
         found, expected = getattr(given.header, name), getattr(own.header, name)
         if found != expected:
             raise DataError(
@@ -236,12 +275,12 @@ def parse_policy(content: bytes) -> NumpyPolicy:
 
 
 def _list_shapes(header: PolicyHeader) -> dict[str, tuple[int, ...]]:
-    sizes = (header.observation_size, *header.net_arch, header.n_actions)
+    sizes = (header.observation_size, *header.net_arch, header.n_outputs)
     shapes: dict[str, tuple[int, ...]] = {
         "observation.mean": (header.observation_size,),
         "observation.scale": (header.observation_size,),
     }
-    if not header.is_squashed:
+    if not (header.is_squashed or header.n_choices):
         shapes["log_std"] = (header.n_actions,)
     for index in range(len(sizes) - 1):
         shapes[f"actor.{index}.weight"] = (sizes[index + 1], sizes[index])

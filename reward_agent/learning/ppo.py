@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reward_agent.definitions.learner import LearnerSettings, PPOSettings
+from reward_agent.learning.heads import Head, make_head
 from reward_agent.learning.learner import Arrays, check_finite, check_weights
 from reward_agent.learning.policy import (
     Layer,
@@ -36,7 +37,6 @@ from reward_agent.learning.vec_env import Ended, RewardVecEnv
 
 FloatArray: TypeAlias = NDArray[np.float32]
 
-_HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 # Of orthogonal first weights, by layer: as in Stable-Baselines3's ActorCriticPolicy.
 _HIDDEN_GAIN, _ACTION_GAIN, _VALUE_GAIN = math.sqrt(2), 0.01, 1.0
 _CLIP, _EPSILON = 10.0, 1e-8  # of normalised observations and rewards, as VecNormalize's
@@ -57,15 +57,17 @@ class PPO:
     def __init__(
         self, env: RewardVecEnv, given: LearnerSettings, total_timesteps: int, seed: int
     ) -> None:
-        size, n_actions = env.card.observation_size, env.card.n_actions
+        size, n_outputs = env.card.observation_size, env.card.n_outputs
         self.settings = settings = PPOSettings.model_validate(given.given)
         self._env, self._total_timesteps = env, total_timesteps
         self._generator = np.random.default_rng(seed)
-        self.networks = make_networks(size, settings.net_arch, n_actions)
+        self._head = make_head(env.card)
+        form = (size, settings.net_arch, n_outputs, self._head.n_deviations)
+        self.networks = make_networks(*form)
         draw_first_weights(self.networks, settings.log_std_init, self._generator)
-        self._gradient = make_networks(size, settings.net_arch, n_actions)
+        self._gradient = make_networks(*form)
         self._optimizer = Adam(len(self.networks.flat))
-        self.rollout = make_rollout(settings.n_steps, env.n_envs, size, n_actions)
+        self.rollout = make_rollout(settings.n_steps, env.n_envs, size, env.card.n_actions)
         self.observations = ObservationNormalizer(size, settings.normalize_observation)
         self._rewards = RewardNormalizer(env.n_envs, settings.gamma, settings.normalize_reward)
         self.num_timesteps = 0
@@ -103,10 +105,10 @@ class PPO:
             rewards, values, last_values, done, gamma, self.settings.gae_lambda
         )
         np.add(rollout.advantages, values, out=rollout.returns)
-        mean = run_layers(self.networks.actor, self.settings.activation, rollout.observations)
-        log_std = self.networks.log_std
-        z = (rollout.actions - mean) * np.exp(-log_std)
-        rollout.log_probs[:] = compute_log_probs(z, log_std)
+        outputs = run_layers(self.networks.actor, self.settings.activation, rollout.observations)
+        rollout.log_probs[:] = self._head.compute_log_probs(
+            outputs, rollout.actions, self.networks.log_std
+        )
         self.observations.update(raw)
         self.num_timesteps += done.size
         self.seconds["policy"] += time.perf_counter() - started
@@ -124,16 +126,14 @@ class PPO:
         raw = np.empty_like(rollout.observations)
         done = np.empty(raw.shape[:2], dtype=bool)
         ends = []
-        noise = self._generator.standard_normal(rollout.actions.shape, dtype=np.float32)
-        noise *= np.exp(self.networks.log_std)
+        noise = self._head.draw_noise(done.shape, self.networks.log_std, self._generator)
         low, high = env.card.action_range
         started, elsewhere_s = time.perf_counter(), sum(env.seconds.values())
         for step in range(len(raw)):
             raw[step] = self._last_observation
             rollout.observations[step] = normal = self.observations(self._last_observation)
-            action = run_layers(self.networks.actor, self.settings.activation, normal)
-            action += noise[step]
-            rollout.actions[step] = action
+            outputs = run_layers(self.networks.actor, self.settings.activation, normal)
+            rollout.actions[step] = action = self._head.choose(outputs, noise[step])
             np.minimum(np.maximum(action, low, out=action), high, out=action)
             self._last_observation, done[step], ended = env.advance(action)
             if ended and ended.is_time_out.any():
@@ -154,7 +154,8 @@ class PPO:
         for _ in range(self.settings.n_epochs):
             if not self._run_epoch(steps, learning_rate):
                 break
-        check_weights(self.networks.flat, self.networks.log_std)
+        log_std = self.networks.log_std
+        check_weights(self.networks.flat, log_std if len(log_std) else None)
         self.seconds["update"] += time.perf_counter() - started
 
     def _run_epoch(self, steps: Steps, learning_rate: float) -> bool:
@@ -163,7 +164,7 @@ class PPO:
         shuffled = steps.take(self._generator.permutation(len(steps)))
         for start in range(0, len(steps), settings.batch_size):
             batch = shuffled.take(slice(start, start + settings.batch_size))
-            log_ratio = compute_gradient(self.networks, batch, settings, self._gradient)
+            log_ratio = compute_gradient(self.networks, batch, settings, self._gradient, self._head)
             # Source: John Schulman, http://joschu.net/blog/kl-approx.html, as Stable-Baselines3.
             kl = float((np.exp(log_ratio) - 1.0 - log_ratio).mean()) if settings.target_kl else 0.0
             if settings.target_kl and kl > 1.5 * settings.target_kl:
@@ -205,14 +206,16 @@ class PPO:
             observation_clip=self.observations.clip,
         )
         mean, scale = self.observations.mean, self.observations.scale
-        return NumpyPolicy(header, self.networks.actor, mean, scale, self.networks.log_std)
+        log_std = self.networks.log_std if self._head.n_deviations else None
+        return NumpyPolicy(header, self.networks.actor, mean, scale, log_std)
 
     def adopt(self, policy: NumpyPolicy) -> None:
         """Begin with a trained policy; the critic is new, since another reward has other values."""
         check_start(policy, self.make_policy())
         for own, given in zip(self.networks.actor, policy.layers, strict=True):
             own.weight[:], own.bias[:] = given.weight, given.bias
-        self.networks.log_std[:] = policy.log_std
+        if policy.log_std is not None:
+            self.networks.log_std[:] = policy.log_std
         self.observations.adopt(policy)
 
 
@@ -220,8 +223,8 @@ class PPO:
 class Networks:
     """The weights of an actor and a critic, or a gradient with respect to them.
 
-    They lead from the normalised observation to the mean action and to the value; ``log_std``
-    (n_actions,) is of the actions, and ``flat`` is all of it as one vector of the same memory.
+    They lead from the normalised observation to what a head makes actions of and to the value;
+    ``log_std`` is the head's own, and ``flat`` is all of it as one vector of the same memory.
     """
 
     actor: tuple[Layer, ...]
@@ -230,11 +233,13 @@ class Networks:
     flat: FloatArray
 
 
-def make_networks(observation_size: int, net_arch: Sequence[int], n_actions: int) -> Networks:
+def make_networks(
+    observation_size: int, net_arch: Sequence[int], n_outputs: int, n_deviations: int
+) -> Networks:
     """Return networks full of zeros, all in one vector."""
-    sizes = [[observation_size, *net_arch, n_out] for n_out in (n_actions, 1)]
+    sizes = [[observation_size, *net_arch, n_out] for n_out in (n_outputs, 1)]
     shapes = [(n_out, n_in) for net in sizes for n_in, n_out in pairwise(net)]
-    flat = np.zeros(sum(a * b + a for a, b in shapes) + n_actions, dtype=np.float32)
+    flat = np.zeros(sum(a * b + a for a, b in shapes) + n_deviations, dtype=np.float32)
     layers, start = [], 0
     for n_out, n_in in shapes:
         end = start + n_out * n_in
@@ -322,15 +327,8 @@ def estimate_advantages(
     return np.asarray(advantages)
 
 
-def compute_log_probs(z: FloatArray, log_std: FloatArray) -> FloatArray:
-    """Return the log-density (...) of actions that lie ``z`` (..., n_actions) deviations off."""
-    constant = log_std.sum() + len(log_std) * np.float32(_HALF_LOG_TWO_PI)
-    # A sum over a few columns as a product takes a fifth of the time of np.sum.
-    return np.asarray(np.square(z) @ np.full(len(log_std), np.float32(-0.5)) - constant)
-
-
 def compute_gradient(
-    networks: Networks, steps: Steps, settings: PPOSettings, gradient: Networks
+    networks: Networks, steps: Steps, settings: PPOSettings, gradient: Networks, head: Head
 ) -> FloatArray:
     """Write the gradient of PPO's loss into ``gradient``.
 
@@ -343,17 +341,15 @@ def compute_gradient(
     activation = settings.activation
     actor_inputs: list[FloatArray] = []
     critic_inputs: list[FloatArray] = []
-    mean = run_layers(networks.actor, activation, steps.observations, actor_inputs)
+    outputs = run_layers(networks.actor, activation, steps.observations, actor_inputs)
     values = run_layers(networks.critic, activation, steps.observations, critic_inputs)
-    inverse_std = np.exp(-networks.log_std)
-    z = (steps.actions - mean) * inverse_std
-    log_ratio = compute_log_probs(z, networks.log_std) - steps.log_probs
+    chosen = (outputs, steps.actions, networks.log_std)
+    log_ratio = head.compute_log_probs(*chosen) - steps.log_probs
     by_log_prob = _differentiate_surrogate(log_ratio, steps.advantages, settings.clip_range)
-    by_mean = by_log_prob[:, None] * z * inverse_std
-    gradient.log_std[:] = by_log_prob @ (np.square(z) - 1.0) - settings.ent_coef
+    by_outputs, gradient.log_std[:] = head.differentiate(*chosen, by_log_prob, settings.ent_coef)
     weight = np.float32(2.0 * settings.vf_coef / len(steps))
     by_value = weight * (values - steps.returns[:, None])
-    _run_backward(networks.actor, activation, actor_inputs, by_mean, gradient.actor)
+    _run_backward(networks.actor, activation, actor_inputs, by_outputs, gradient.actor)
     _run_backward(networks.critic, activation, critic_inputs, by_value, gradient.critic)
     return log_ratio
 

@@ -27,6 +27,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.learning.learner import Arrays, TrainingFailure, check_finite, check_weights
 from reward_agent.learning.policy import Layer, NumpyPolicy, PolicyHeader, check_start
@@ -289,6 +290,17 @@ def _restore_buffer(buffer: ReplayBuffer | None, state: Arrays) -> None:
     buffer.pos, buffer.full = n % buffer.buffer_size, n == buffer.buffer_size
 
 
+def make_action_space(card: EnvCard) -> spaces.Space[Any]:
+    """Return the space of the actions of a card."""
+    if not card.choices:
+        return spaces.Box(*card.action_range, (card.n_actions,), np.float32)
+    return (
+        spaces.Discrete(*card.n_choices)
+        if card.n_actions == 1
+        else spaces.MultiDiscrete(card.n_choices)
+    )
+
+
 class Sb3VecEnv(VecEnv):  # type: ignore[misc]
     """The environments of a training as Stable-Baselines3 expects them.
 
@@ -297,12 +309,11 @@ class Sb3VecEnv(VecEnv):  # type: ignore[misc]
     """
 
     def __init__(self, env: RewardVecEnv) -> None:
-        low, high = env.card.action_range
         self.render_mode = None
         super().__init__(
             env.n_envs,
             spaces.Box(-np.inf, np.inf, (env.card.observation_size,), np.float32),
-            spaces.Box(low, high, (env.card.n_actions,), np.float32),
+            make_action_space(env.card),
         )
         self._env = env
         self._actions: NDArray[np.float32]
@@ -312,8 +323,8 @@ class Sb3VecEnv(VecEnv):  # type: ignore[misc]
         return self._env.reset()
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
-        """Keep the actions (N, n_actions) for ``step_wait``."""
-        self._actions = actions
+        """Keep the actions (N, n_actions), or (N,) of one choice, for ``step_wait``."""
+        self._actions = actions.reshape(self.num_envs, -1).astype(np.float32)
 
     def step_wait(
         self,

@@ -76,6 +76,7 @@ class RewardVecEnv:
         self.terms = TermLog(simulation.n_sims)
         self.seconds = {"physics": 0.0, "reward": 0.0, "state": 0.0}
         self._simulation = simulation
+        self._ends_by_itself = simulation.ends_by_itself
         self._payment = Payment(reward, simulation.n_sims)
         self._lengths = np.zeros(simulation.n_sims, dtype=np.int64)
         self._dones: list[NDArray[np.bool_]] = []
@@ -114,12 +115,15 @@ class RewardVecEnv:
         next_state = self._simulation.read_state()
         observation = self._simulation.observation.astype(np.float32)
         terminated = self._simulation.find_terminated()
+        is_over = terminated
+        if self._ends_by_itself:
+            is_over = terminated | self._simulation.find_truncated()
         measured = time.perf_counter()
         self._payment.add(Transition(self._state, action, next_state, terminated))
         taken = time.perf_counter()
         self._state = next_state
         self._lengths += 1
-        done = terminated | (self._lengths >= self.card.max_episode_steps)
+        done = is_over | (self._lengths >= self.card.max_episode_steps)
         self._dones.append(done)
         ended = self._end_episodes(done, terminated, observation) if done.any() else None
         self.seconds["physics"] += stepped - started

@@ -367,10 +367,11 @@ def roll_out_random_policy(
     card: EnvCard, seed: int, n_sims: int, n_steps: int, fields: Sequence[str] | None = None
 ) -> list[Transition]:
     """Return consecutive steps of random actions, from reset states on; the fallen restart."""
-    from reward_agent.simulation.backends import make_simulation
+    from reward_agent.simulation.backends import find_backend, make_simulation
+    from reward_agent.simulation.simulation import draw_actions
 
     generator = np.random.default_rng(seed)
-    low, high = card.action_range
+    n_sims = min(n_sims, find_backend(card).most_simulations or n_sims)
     simulation = make_simulation(card, n_sims, seed, fields)
     simulation.reset()
     state = simulation.read_state()
@@ -378,7 +379,7 @@ def roll_out_random_policy(
     steps = []
     for index in range(n_steps):
         if index % _HOLD_STEPS == 1:
-            action = generator.uniform(low, high, size=(n_sims, card.n_actions))
+            action = draw_actions(card, generator, n_sims)
         simulation.step(action)
         next_state, terminated = simulation.read_state(), simulation.find_terminated().copy()
         step = Transition(state, action.copy(), next_state, terminated)
@@ -386,8 +387,9 @@ def roll_out_random_policy(
         step.action.flags.writeable = step.terminated.flags.writeable = False
         steps.append(step)
         state = next_state
-        if terminated.any():
-            simulation.reset(np.flatnonzero(terminated))
+        is_over = terminated | simulation.find_truncated()
+        if is_over.any():
+            simulation.reset(np.flatnonzero(is_over))
             state = simulation.read_state()
     return steps
 

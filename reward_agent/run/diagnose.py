@@ -113,7 +113,7 @@ def diagnose(
         expect = partial(expect_analysis, settings, environ, subject)
         agree_to_spend(settings, environ, agree, expect, {"analyzer"})
     card = card.choose_learner(settings.algo)
-    card.learner.check()
+    card.check_learner()
     card.learner.require()
     [taken] = take_rewards([Path(file)], card, settings, takes_broken=True)
     name = f"{make_run_id(card.name, Path(file).stem)}_diagnose"

@@ -437,7 +437,7 @@ def open_run(
     held = HeldRun(store, settings.model_copy(update={"provider": provider}), team, listen)
     record = describe(held)
     held = replace(held, disclosed=disclose(held.settings, environ, len(record.given)))
-    record.card.learner.check()
+    record.card.check_learner()
     if record.status == "running" and EXECUTORS.find(settings.executor).is_here:
         require_backend(record.card)
         record.card.learner.require()

@@ -204,7 +204,7 @@ def train(
     card, spec = _find(env, task)
     settings = resolve(card, options)
     card = card.choose_learner(settings.algo)
-    card.learner.check()
+    card.check_learner()
     card.learner.require()
     program = RewardProgram(source if source is not None else _read_reference(card, spec))
     _refuse_bad(check_program(program, card))

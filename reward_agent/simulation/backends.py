@@ -17,6 +17,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.start import ResetNoise
 from reward_agent.errors import DataError, UsageError
 from reward_agent.plugins import Plugin, Seam
 from reward_agent.records.jobs import CheckEnvResult
@@ -93,6 +94,7 @@ class Backend(Plugin):
             of their own are lost.
         is_shared_layout: whether cards have entries that stay constant, as one layout for many
             tasks has.
+        takes_choices: whether actions of a card may be choices.
         is_mujoco: whether fields and starts are MuJoCo's, of a model: an exported reward can then
             read fields from Gymnasium's own environment, and ``[draws]`` and the like are drawn.
         comparison: ``module:function`` that compares a card with what is simulated, beyond what
@@ -110,6 +112,7 @@ class Backend(Plugin):
     most_simulations: int | None = None
     is_inherited: bool = True
     is_shared_layout: bool = False
+    takes_choices: bool = False
     is_mujoco: bool = False
     comparison: str = ""
     trials: str = ""
@@ -155,6 +158,7 @@ ENVPOOL = Backend(
     most_simulations=32,
     is_inherited=False,
     is_shared_layout=True,
+    takes_choices=True,
     artist="reward_agent.simulation.envpool:PoolArtist",
     # A confined process may not search the folders that lead to this package: no import of it.
     trial="""
@@ -170,7 +174,20 @@ if not pool.render().any():
     opengl=("egl",),
     graphics="EnvPool draws by EGL alone: apt-get install libegl1 libgl1-mesa-dri",
 )
-BACKENDS = Seam("back end", "reward_agent.backends", Backend, (MUJOCO, ENVPOOL))
+GYMNASIUM = Backend(
+    name="gymnasium",
+    label="Gymnasium",
+    factory="reward_agent.simulation.gymnasium_batch:GymnasiumSimulation",
+    # Each is stepped by itself, and may take half a second to make.
+    most_simulations=8,
+    is_inherited=False,
+    takes_choices=True,
+    comparison="reward_agent.simulation.gymnasium_batch:compare_with_environment",
+    artist="reward_agent.simulation.gymnasium_batch:GymnasiumArtist",
+    # Whether an environment can draw itself is seen when it does.
+    trial="",
+)
+BACKENDS = Seam("back end", "reward_agent.backends", Backend, (MUJOCO, ENVPOOL, GYMNASIUM))
 
 
 def find_backend(card: EnvCard) -> Backend:
@@ -217,11 +234,17 @@ def make_simulation(
 def _check_tables(card: EnvCard, row: Backend) -> None:
     """Refuse what a card says of a model that a back end does not simulate."""
     said = [*card.additions, *(["[randomise]"] if card.randomise else [])]
+    said += ["[reset]"] if card.reset != ResetNoise() and "[reset]" not in " ".join(said) else []
     if said and not row.is_mujoco:
         raise DataError(
             f"environment {card.name!r} is simulated by {row.label}, which does not know "
             f"{', '.join(said)} of its card",
             "take that out of the card",
+        )
+    if card.choices and not row.takes_choices:
+        raise DataError(
+            f"environment {card.name!r} is simulated by {row.label}, whose actions are numbers",
+            "take choices out of the card",
         )
 
 

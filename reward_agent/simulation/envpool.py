@@ -46,6 +46,7 @@ class PoolSimulation(Simulation):
     """
 
     end_reason = ENDED
+    ends_by_itself = True
 
     def __init__(
         self,
@@ -79,6 +80,8 @@ class PoolSimulation(Simulation):
             return
         low, high = self.card.action_range
         controls = np.clip(action[chosen], low, high).astype(self._pool.action_space.dtype)
+        if self.card.choices:
+            controls = controls[:, 0]
         observation, reward, terminated, truncated, info = self._pool.step(controls, chosen)
         self._has_ended[info["env_id"]] = terminated | truncated
         self._keep(observation, reward, info)
@@ -193,9 +196,11 @@ def _make_pool(
         max_episode_steps=_ENDLESS,
         **options,
     )
+    n_choices = int(getattr(pool.action_space, "n", 0))
     shapes = {
         "observation_size": (pool.observation_space.shape, (card.observation_size,)),
-        "actions": (pool.action_space.shape, (card.n_actions,)),
+        "actions": (pool.action_space.shape, () if n_choices else (card.n_actions,)),
+        "choices": ((n_choices,) if n_choices else (), card.n_choices),
     }
     for key, (found, given) in shapes.items():
         if found != given:

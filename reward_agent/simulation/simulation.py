@@ -54,6 +54,8 @@ class Simulation(ABC):
     """
 
     end_reason: ClassVar[str] = "cannot go on"
+    # Whether find_stuck means that episodes have ended, not that the physics have failed.
+    ends_by_itself: ClassVar[bool] = False
 
     def __init__(self, card: EnvCard, n_sims: int, fields: Collection[str] | None) -> None:
         self.card, self.n_sims = card, n_sims
@@ -132,6 +134,10 @@ class Simulation(ABC):
         """Return ``(N,)``: which simulations cannot go on until they are reset."""
         return np.zeros(self.n_sims, dtype=bool)
 
+    def find_truncated(self) -> NDArray[np.bool_]:
+        """Return ``(N,)``: which the back end itself has cut off by time, as no termination is."""
+        return np.zeros(self.n_sims, dtype=bool)
+
     @property
     def observation(self) -> FloatArray:
         """What the policy sees, ``(N, observation_size)``, a copy."""
@@ -198,6 +204,13 @@ class Simulation(ABC):
             values[:, part] = read().reshape(len(values), -1)
         # Infinity is outside a range without a bound, too: it is no number to go on with.
         return np.asarray(~((values > self._range_low) & (values < self._range_high)))
+
+
+def draw_actions(card: EnvCard, generator: np.random.Generator, n_rows: int) -> FloatArray:
+    """Return random actions ``(n_rows, n_actions)``, each as likely as any other."""
+    if card.choices:
+        return generator.integers(card.n_choices, size=(n_rows, card.n_actions)).astype(float)
+    return generator.uniform(*card.action_range, size=(n_rows, card.n_actions))
 
 
 def list_needed(card: EnvCard, fields: Collection[str] | None) -> list[str]:

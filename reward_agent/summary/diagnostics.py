@@ -290,7 +290,8 @@ def find_oscillation(case: Case) -> Diagnosis | None:
         for episode in case.episodes
         if episode.n_steps >= 10
     ]
-    if case.is_solved or not shares or float(np.mean(shares)) < _REVERSALS:
+    is_smooth = not shares or float(np.mean(shares)) < _REVERSALS
+    if case.is_solved or is_smooth or case.card.choices:  # choices lie in no order
         return None
     return Diagnosis(
         name="oscillation",

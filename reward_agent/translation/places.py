@@ -9,7 +9,7 @@ import numpy as np
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.simulation.backends import make_simulation
-from reward_agent.simulation.simulation import Simulation
+from reward_agent.simulation.simulation import Simulation, draw_actions
 from reward_agent.simulation.state import FloatArray, State, Transition
 
 _N_SIMS, _N_STEPS = 8, 12
@@ -40,7 +40,7 @@ def find_places(card: EnvCard, seed: int) -> Places:
     generator = np.random.default_rng(seed)
     seen: dict[str, list[FloatArray]] = {}
     for _ in range(_N_STEPS):
-        simulation.step(generator.uniform(*card.action_range, (_N_SIMS, card.n_actions)))
+        simulation.step(draw_actions(card, generator, _N_SIMS))
         for name, values in _read_all(card, simulation).items():
             seen.setdefault(name, []).append(values.copy())
     columns = {name: np.concatenate(values) for name, values in seen.items()}

@@ -15,7 +15,12 @@ from reward_agent.definitions.sources import DRAW
 from reward_agent.errors import DataError, UsageError
 from reward_agent.records.jobs import CheckEnvJob, CheckEnvResult
 from reward_agent.simulation.backends import compare_card, find_backend, make_simulation, try_card
-from reward_agent.simulation.simulation import Simulation, make_finding, show_range
+from reward_agent.simulation.simulation import (
+    Simulation,
+    draw_actions,
+    make_finding,
+    show_range,
+)
 from reward_agent.simulation.state import FloatArray
 from reward_agent.types import Finding
 
@@ -125,12 +130,16 @@ def _roll(simulation: Simulation) -> _Seen:
             n_ended = max(n_ended, int(simulation.find_terminated().sum()))
             states.append(simulation.read_state())
             sound.append(~simulation.find_stuck())
-        fresh = rng.uniform(*card.action_range, shape)
+        fresh = draw_actions(card, rng, simulation.n_sims)
         action = np.where(is_held[:, None] & (step % _HOLD_STEPS > 0), action, fresh)
         simulation.step(action)
-        has_diverged |= simulation.find_stuck()
+        is_over = simulation.find_stuck() | simulation.find_truncated()
         states.append(simulation.read_state())
-        sound.append(~simulation.find_stuck())
+        sound.append(~simulation.find_stuck() | simulation.ends_by_itself)
+        if simulation.ends_by_itself:
+            simulation.reset(is_over)
+        else:
+            has_diverged |= is_over
     kept = np.concatenate(sound)
     values = {
         field.name: _flatten(np.concatenate([state.fields[field.name] for state in states]))[kept]
@@ -264,7 +273,7 @@ def _check_repeats(card: EnvCard) -> Iterator[Finding]:
             "the observation tells nothing of what [draws] draw",
             f"add what tells it, such as 'draw:{next(iter(card.draws))}', to observation",
         )
-    elif np.array_equal(first, other):
+    elif np.array_equal(first, other) and find_backend(card).is_mujoco:
         yield make_finding("noise", "every seed starts the same episode", "give [reset] some noise")
 
 

@@ -17,6 +17,8 @@ LIMIT = 5  # steps
 class CountingSimulation:
     """Simulation i counts its steps and terminates after ``ends[i]`` of them."""
 
+    ends_by_itself = False
+
     def __init__(self, ends: list[int]) -> None:
         self.n_sims = len(ends)
         self._ends = np.array(ends)
@@ -94,6 +96,24 @@ def test_termination_is_not_truncation(card: EnvCard) -> None:
     assert [step[2] is None for step in steps] == [True, False, True, False, False]
     assert (steps[1][2].ids.tolist(), steps[1][2].is_time_out.tolist()) == ([0], [False])
     assert (steps[4][2].ids.tolist(), steps[4][2].is_time_out.tolist()) == ([1], [True])
+
+
+def test_what_the_environment_cuts_off_is_no_termination(card: EnvCard) -> None:
+    class Cutting(CountingSimulation):
+        ends_by_itself = True
+
+        def find_terminated(self) -> np.ndarray:
+            return np.zeros(self.n_sims, dtype=bool)
+
+        def find_truncated(self) -> np.ndarray:
+            return self._counts >= self._ends
+
+    env = RewardVecEnv(card, Cutting([2, 3]), CountReward())
+    env.reset()
+    [_, (_, done, ended, _)] = run_steps(env, 2)
+    assert done.tolist() == [True, False]
+    assert ended.ids.tolist() == [0]
+    assert ended.is_time_out.tolist() == [True]
 
 
 def test_termination_at_the_time_limit_is_termination(card: EnvCard) -> None:

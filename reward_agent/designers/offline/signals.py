@@ -85,10 +85,12 @@ def list_conditions(body: Body, goals: tuple[Goal, ...]) -> tuple[Signal, ...]:
 
 def _list_common(body: Body, kind: Kind) -> list[Signal]:
     """Return what fits any goal: staying alive where episodes end early, and effort."""
-    limit = max(map(abs, body.card.action_range))
-    share = "action" if limit == 1 else f"action / {limit:g}"
-    effort = f"np.mean(np.square({share}), axis=-1)"
-    common = [Signal("effort", effort, 1.0, -0.01, "cost", "mean squared action")]
+    common = []
+    if not body.card.choices:  # the number of a choice is no effort
+        limit = max(map(abs, body.card.action_range))
+        share = "action" if limit == 1 else f"action / {limit:g}"
+        effort = f"np.mean(np.square({share}), axis=-1)"
+        common.append(Signal("effort", effort, 1.0, -0.01, "cost", "mean squared action"))
     if body.card.termination and kind not in ("flip", "lie"):
         code = "np.ones(len(action))"
         common.append(Signal("alive", code, 1.0, 0.4, "bonus", "the episode goes on"))

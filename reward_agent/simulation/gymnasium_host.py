@@ -1,0 +1,396 @@
+"""N plain Gymnasium environments side by side, as columns of numbers.
+
+This file imports NumPy and Gymnasium alone: it is also run as a script, in a Python that has not
+this package, where ``serve`` takes the place of whoever calls ``EnvGroup``.
+
+What comes back from environment i is row i of ``EnvGroup.values``, whose columns have names:
+
+    observation              all of it, in the order of ``gymnasium.spaces.flatten``: a Box row by
+                             row, a Discrete as so many numbers of which one is 1, Dict and Tuple
+                             part by part in their own order
+    observation/KEY          a part of a Dict, of a Tuple by its number, and so on within
+    observation/…/number     of a Discrete or MultiDiscrete part: its number, or numbers
+    reward                   the environment's own, of the step that led here; 0 after a reset
+    info/KEY                 a number, a flag (0 or 1) or an array of its info, KEY/KEY within;
+                             0 in steps whose info lacks it
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from typing import Any, Callable, Iterator, Sequence  # noqa: UP035  # of any Python
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+OBSERVATION, REWARD, INFO, NUMBER = "observation", "reward", "info", "number"
+MOST_NUMBERS = 10_000
+# Longer than any episode: the card says how long one lasts.
+_ENDLESS = 2**31 - 1
+_SEEDS = 2**31 - 1
+# Steps of random actions that tell which keys the info has.
+_N_TRIED = 5
+# A table of bytes that is larger is a picture.
+_MOST_BYTES = 1000
+_IMAGES = "images are not observed here"
+_WRAP = "wrap the environment so that it observes numbers"
+
+
+class EnvError(Exception):
+    """An environment that cannot be used; ``remedy`` says what to do."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message, self.remedy = message, remedy
+
+
+def make_env(name: str, options: dict[str, Any], folder: str, is_drawn: bool = False) -> Any:
+    """Make one environment: by an id, or by a function ``module:function``.
+
+    Its own time limit is taken off an id; what a function returns is used as it is.
+
+    Args:
+        name: what makes it.
+        options: arguments.
+        folder: where modules are looked for first.
+        is_drawn: whether ``render`` is to return pictures.
+
+    Raises:
+        EnvError: there is none, or it is no environment of numbers.
+    """
+    if folder and folder not in sys.path:
+        sys.path.insert(0, folder)
+    module, colon, function = name.partition(":")
+    drawn = {"render_mode": "rgb_array"} if is_drawn else {}
+    try:
+        if colon and function.isidentifier():
+            make = getattr(importlib.import_module(module), function)
+            takes = inspect.signature(make).parameters
+            is_asked = "render_mode" in takes or any(
+                p.kind is p.VAR_KEYWORD for p in takes.values()
+            )
+            env = make(**{**options, **(drawn if is_asked else {})})
+        else:
+            given = {"max_episode_steps": _ENDLESS, "disable_env_checker": True}
+            env = gymnasium.make(name, **{**given, **options, **drawn})
+    except Exception as error:  # of whoever wrote the environment
+        raise EnvError(f"{name} cannot be made: {tell(error)}", "correct model.id") from error
+    _check_env(name, env)
+    return env
+
+
+def tell(error: BaseException) -> str:
+    """Return an error in one line."""
+    shown = "".join(char if char.isprintable() else " " for char in str(error))
+    words = " ".join(shown.split())[:300]
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def _check_env(name: str, env: Any) -> None:
+    if hasattr(env, "possible_agents"):
+        raise EnvError(f"{name} has several agents", "one policy acts here: wrap it for one")
+    if not isinstance(env, gymnasium.Env):
+        raise EnvError(f"{name} makes a {type(env).__name__}, no gymnasium.Env", _WRAP)
+    inner = env
+    while isinstance(inner, gymnasium.Wrapper):
+        if type(inner).__name__ in ("Autoreset", "AutoResetWrapper"):
+            raise EnvError(f"{name} begins its next episode by itself", "take its Autoreset off")
+        inner = inner.env
+
+
+class Columns:
+    """What the columns of a row mean, and how an observation is written into them."""
+
+    def __init__(self, name: str, space: Any) -> None:
+        self.names: dict[str, tuple[int, int]] = {}  # start and size; size 0: one number
+        self._numbers: list[tuple[str, int]] = []
+        self.write, self.observation_size = self._lay(name, space, OBSERVATION, 0)
+        if not 0 < self.observation_size <= MOST_NUMBERS:
+            raise EnvError(f"{name} observes {self.observation_size} numbers", _WRAP)
+        self.width = self.observation_size
+        for path, size in self._numbers:
+            self.add(path, size)
+
+    def add(self, name: str, size: int) -> int:
+        """Make room for so many numbers, 0 for one alone; return where it is."""
+        start, self.width = self.width, self.width + max(size, 1)
+        self.names[name] = (start, size)
+        return start
+
+    def _lay(
+        self, name: str, space: Any, path: str, start: int
+    ) -> tuple[Callable[[Any, Any], None], int]:
+        """Return what writes a part, whose columns begin at ``start``, and its size."""
+        if isinstance(space, (spaces.Dict, spaces.Tuple)):
+            is_dict = isinstance(space, spaces.Dict)
+            keys = list(space.spaces) if is_dict else list(range(len(space.spaces)))
+            parts, at = [], start
+            for key in keys:
+                write, size = self._lay(name, space.spaces[key], f"{path}/{key}", at)
+                parts.append((key, write))
+                at += size
+            self.names[path] = (start, at - start)
+            return _write_parts(parts), at - start
+        if isinstance(space, (spaces.Discrete, spaces.MultiDiscrete)):
+            return self._lay_choices(space, path, start)
+        if not isinstance(space, (spaces.Box, spaces.MultiBinary)):
+            what = f"{path} of {name} is a {type(space).__name__}"
+            raise EnvError(f"{what}, which is no fixed number of numbers", _WRAP)
+        if _is_image(space):
+            raise EnvError(f"{path} of {name} is an image {space.shape}: {_IMAGES}", _WRAP)
+        size = int(np.prod(space.shape))
+        self.names[path] = (start, size if space.shape else 0)
+        return _write_numbers(start, size), size
+
+    def _lay_choices(
+        self, space: Any, path: str, start: int
+    ) -> tuple[Callable[[Any, Any], None], int]:
+        sizes, firsts = _list_choices(space)
+        size = sum(sizes)
+        self.names[path] = (start, size)
+        at = len(self._numbers)
+        number = f"{path}/{NUMBER}"
+        self._numbers.append((number, 0 if isinstance(space, spaces.Discrete) else len(sizes)))
+        offsets = start + np.cumsum([0, *sizes[:-1]])
+
+        def write(value: Any, row: Any) -> None:
+            given = np.ravel(value)
+            row[start : start + size] = 0.0
+            row[offsets + given.astype(int) - firsts] = 1.0
+            place = self.names[self._numbers[at][0]][0]
+            row[place : place + len(sizes)] = given
+
+        return write, size
+
+
+def _write_parts(parts: Sequence[tuple[Any, Any]]) -> Callable[[Any, Any], None]:
+    def write(value: Any, row: Any) -> None:
+        for key, write_part in parts:
+            write_part(value[key], row)
+
+    return write
+
+
+def _write_numbers(start: int, size: int) -> Callable[[Any, Any], None]:
+    def write(value: Any, row: Any) -> None:
+        row[start : start + size] = np.ravel(value)
+
+    return write
+
+
+def _is_image(space: Any) -> bool:
+    if not isinstance(space, spaces.Box) or len(space.shape) not in (2, 3):
+        return False
+    is_bytes = space.dtype == np.uint8 and int(np.prod(space.shape)) > _MOST_BYTES
+    return bool(is_bytes or (len(space.shape) == 3 and space.shape[-1] in (1, 3, 4)))
+
+
+def _list_choices(space: Any) -> tuple[list[int], Any]:
+    """Return how many choices each number has, and the first of each."""
+    if isinstance(space, spaces.Discrete):
+        return [int(space.n)], np.array([int(space.start)])
+    if isinstance(space, spaces.MultiBinary):
+        return [2] * int(np.prod(space.shape)), np.zeros(int(np.prod(space.shape)), int)
+    sizes = [int(n) for n in np.ravel(space.nvec)]
+    return sizes, np.ravel(getattr(space, "start", np.zeros(len(sizes), int))).astype(int)
+
+
+class Actions:
+    """What an environment's actions are, as numbers or as choices, from 0 each.
+
+    Attributes:
+        n_choices: of each action; () where actions are numbers.
+        low, high: of each number.
+        n_actions: how many.
+    """
+
+    def __init__(self, name: str, space: Any) -> None:
+        self._space = space
+        self.n_choices: list[int] = []
+        self.low = self.high = np.zeros(0)
+        if isinstance(space, (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)):
+            self.n_choices, self._firsts = _list_choices(space)
+        elif isinstance(space, spaces.Box):
+            self.low, self.high = (np.ravel(end).astype(float) for end in (space.low, space.high))
+        else:
+            raise EnvError(
+                f"actions of {name} are a {type(space).__name__}",
+                "an action here is numbers (Box) or choices (Discrete, MultiDiscrete, MultiBinary)",
+            )
+        self.n_actions = len(self.n_choices) or len(self.low)
+        if not 0 < self.n_actions <= MOST_NUMBERS:
+            raise EnvError(f"{name} has {self.n_actions} actions", "wrap it for others")
+
+    def decode(self, row: Any) -> Any:
+        """Return what the environment takes for numbers ``(n_actions,)`` that it may take."""
+        space = self._space
+        if not self.n_choices:
+            return np.clip(row, self.low, self.high).astype(space.dtype).reshape(space.shape)
+        chosen = np.clip(np.rint(row).astype(int), 0, np.array(self.n_choices) - 1) + self._firsts
+        if isinstance(space, spaces.Discrete):
+            return int(chosen[0])
+        return chosen.astype(space.dtype).reshape(space.shape)
+
+
+class EnvGroup:
+    """N environments of one kind, each stepped in turn.
+
+    Args:
+        name, options, folder: see ``make_env``.
+        n_envs: how many.
+        seed: environment i starts its first episode with ``seed + i``.
+        infos: paths into the info that are to be read.
+        is_drawn: see ``make_env``.
+
+    Attributes:
+        columns: what the columns of ``values`` mean.
+        actions: what an action is.
+        values: ``(N, width)``.
+        terminated, truncated: ``(N,)``, by the environment; it then stays where it is.
+        known: what the info was seen to have, by path, each with its size.
+
+    Raises:
+        EnvError: it cannot be made, or is not one of numbers.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        options: dict[str, Any],
+        folder: str,
+        n_envs: int,
+        seed: int,
+        infos: Sequence[str] = (),
+        is_drawn: bool = False,
+    ) -> None:
+        self.name, self._seed = name, seed
+        self.envs = [make_env(name, options, folder, is_drawn)]
+        first = self.envs[0]
+        self.columns = Columns(name, first.observation_space)
+        self.actions = Actions(name, first.action_space)
+        self._reward_at = self.columns.add(REWARD, 0)
+        self.known = self._try(first)
+        for path in infos:
+            self.columns.add(path, self.known.get(path, 0))
+        self._infos = [(path, path.split("/")[1:]) for path in infos]
+        self.envs += [make_env(name, options, folder, is_drawn) for _ in range(n_envs - 1)]
+        self._is_fresh = [True] * n_envs
+        self.place(
+            np.zeros((n_envs, self.columns.width)),
+            np.zeros(n_envs, dtype=bool),
+            np.zeros(n_envs, dtype=bool),
+        )
+
+    def place(self, values: Any, terminated: Any, truncated: Any) -> None:
+        """Write into these arrays from now on."""
+        self.values, self.terminated, self.truncated = values, terminated, truncated
+
+    def reset(self, ids: Sequence[int]) -> None:
+        """Start new episodes; the first of an environment has its seed."""
+        for i in ids:
+            seed = {"seed": (self._seed + i) % _SEEDS} if self._is_fresh[i] else {}
+            self._is_fresh[i] = False
+            observation, info = self._call("reset", self.envs[i].reset, **seed)
+            self.terminated[i] = self.truncated[i] = False
+            self._keep(i, observation, 0.0, info)
+
+    def step(self, action: Any, ids: Sequence[int]) -> None:
+        """Advance some environments by ``action`` ``(N, n_actions)``, unless they have ended."""
+        for i in ids:
+            if self.terminated[i] or self.truncated[i]:
+                continue
+            taken = self.actions.decode(action[i])
+            observation, reward, terminated, truncated, info = self._call(
+                "step", self.envs[i].step, taken
+            )
+            # What ends by itself at once with its time is no matter of time.
+            self.terminated[i], self.truncated[i] = terminated, truncated and not terminated
+            self._keep(i, observation, reward, info)
+
+    def draw(self) -> Any:
+        """Return a picture ``(height, width, 3)`` of the first environment.
+
+        Raises:
+            EnvError: it draws none.
+        """
+        frame = self._call("render", self.envs[0].render)
+        frame = frame[-1] if isinstance(frame, list) and frame else frame
+        if not isinstance(frame, np.ndarray) or frame.ndim != 3 or frame.dtype != np.uint8:
+            raise EnvError(f"{self.name} draws no picture", 'give it render_mode = "rgb_array"')
+        return frame[:, :, :3]
+
+    def close(self) -> None:
+        """Close the environments."""
+        for env in self.envs:
+            env.close()
+
+    def _call(self, what: str, function: Any, *given: Any, **named: Any) -> Any:
+        try:
+            return function(*given, **named)
+        except Exception as error:  # of whoever wrote the environment
+            message = f"{what} of {self.name} failed: {tell(error)}"
+            raise EnvError(message, "see the environment's own code") from error
+
+    def _keep(self, i: int, observation: Any, reward: Any, info: Any) -> None:
+        row = self.values[i]
+        try:
+            self.columns.write(observation, row)
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            message = f"{self.name} observes something else than its space says: {tell(error)}"
+            raise EnvError(message, "correct its observation_space") from error
+        row[self._reward_at] = reward
+        for path, keys in self._infos:
+            start, size = self.columns.names[path]
+            part = row[start : start + max(size, 1)]
+            found = _find(info, keys)
+            numbers = None if found is None else _read_numbers(found)
+            part[:] = 0.0
+            if numbers is not None and numbers.size == len(part):
+                self.known.setdefault(path, size)
+                part[:] = numbers.ravel()
+
+    def _try(self, env: Any) -> dict[str, int]:
+        """Return what the info has in a few steps, by path, each with its size."""
+        _, info = self._call("reset", env.reset, seed=self._seed % _SEEDS)
+        known = dict(_list_infos(info, INFO))
+        env.action_space.seed(self._seed % _SEEDS)
+        for _ in range(_N_TRIED):
+            _, _, terminated, truncated, info = self._call(
+                "step", env.step, env.action_space.sample()
+            )
+            known.update(_list_infos(info, INFO))
+            if terminated or truncated:
+                break
+        return known
+
+
+def _list_infos(info: Any, path: str) -> Iterator[tuple[str, int]]:
+    if isinstance(info, dict):
+        for key, value in info.items():
+            yield from _list_infos(value, f"{path}/{key}")
+        return
+    numbers = _read_numbers(info)
+    if numbers is not None and 0 < numbers.size <= MOST_NUMBERS:
+        yield path, numbers.size if numbers.ndim else 0
+
+
+def _find(info: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        if not isinstance(info, dict) or key not in info:
+            return None
+        info = info[key]
+    return info
+
+
+def _read_numbers(value: Any) -> Any:
+    """Return numbers or flags as an array; None where they are none."""
+    if isinstance(value, (bool, int, float, np.number, np.bool_, np.ndarray, list, tuple)):
+        try:
+            array = np.asarray(value)
+        except ValueError:  # lists of several lengths
+            return None
+        return array.astype(float) if array.dtype.kind in "biuf" else None
+    return None

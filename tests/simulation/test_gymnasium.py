@@ -1,0 +1,188 @@
+"""Plain Gymnasium environments, as the simulations of a card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reward_agent.definitions.card import EnvCard, load_env
+from reward_agent.errors import DataError
+from reward_agent.simulation.backends import make_simulation
+from reward_agent.worker.check_env import check_card
+
+ENVS = Path(__file__).parents[1] / "support" / "envs"
+CART_POLE = ENVS / "cart_pole"
+
+
+def make_card(function: str, fields: dict[str, str] | None = None, **changes: Any) -> EnvCard:
+    """Return a card of one of the environments beside it; fields are sources by their names."""
+    options = changes.pop("options", {})
+    sizes = changes.pop("sizes", {})
+    state = [
+        {"name": name, "source": source, "size": sizes.get(name), "unit": "1",
+         "range": (-10, 10), "doc": name}
+        for name, source in (fields or {}).items()
+    ]  # fmt: skip
+    plain = {
+        "name": "odd", "title": "odd", "description": "odd", "folder": str(ENVS / "odd"),
+        "control_dt": 0.1, "max_episode_steps": 50,
+        "model": {"backend": "gymnasium", "id": f"odd_envs:{function}", "options": options},
+        "actions": ["a", "b"], "choices": [3, 2], "state": state,
+        "observation": ["observation"], "observation_size": 15,
+    }  # fmt: skip
+    return EnvCard.model_validate({**plain, **changes})
+
+
+def test_observation_is_flat_in_the_order_of_gymnasium() -> None:
+    card = make_card(
+        "make_odd",
+        {"place": "observation/place", "number": "observation/place/number",
+         "pair": "observation/pair/1/number", "count": "observation/pair/0"},
+        sizes={"place": 3, "pair": 2},
+    )  # fmt: skip
+    simulation = make_simulation(card, 2, seed=7)
+    simulation.reset()
+    simulation.step([[2, 1], [0, 0]])
+    env = simulation.group.envs[0].unwrapped
+    from gymnasium.spaces import flatten
+
+    expected = flatten(env.observation_space, env._observe())
+    np.testing.assert_allclose(simulation.observation[0], expected, rtol=1e-6)
+    state = simulation.read_state()
+    assert state.place[0].tolist() == [0.0, 1.0, 0.0]
+    assert state.number[0] == 2
+    assert state.pair.tolist() == [[1.0, 2.0], [0.0, 0.0]]
+    assert state.count.tolist() == [1.0, 1.0]
+
+
+def test_info_gives_numbers_and_flags_where_it_has_them() -> None:
+    card = make_card(
+        "make_odd",
+        {"success": "info/is_success", "n": "info/n", "xy": "info/place/xy",
+         "end": "info/at_end", "drawn": "info/drawn", "paid": "reward"},
+        sizes={"xy": 2},
+    )  # fmt: skip
+    simulation = make_simulation(card, 1, seed=0)
+    simulation.reset()
+    assert simulation.read_state().drawn[0] != 0.0
+    seen = []
+    for _ in range(5):
+        simulation.step([[0, 0]])
+        state = simulation.read_state()
+        seen.append([state.success[0], state.n[0], state.end[0], state.drawn[0], state.paid[0]])
+    assert seen[2] == [1.0, 3.0, 0.0, 0.0, 2.0]
+    assert seen[4] == [0.0, 5.0, 1.0, 0.0, 2.0]
+    assert state.xy[0].tolist() == [1.0, 2.0]
+
+
+def test_ended_episode_waits_for_its_reset() -> None:
+    simulation = make_simulation(make_card("make_odd", {"n": "info/n"}), 2, seed=0)
+    simulation.reset()
+    for _ in range(7):
+        simulation.step([[0, 0], [0, 0]])
+    assert simulation.find_terminated().tolist() == [True, True]
+    assert simulation.termination_reason(0) == "ended by the environment"
+    assert simulation.read_state().n.tolist() == [5.0, 5.0]
+    simulation.reset([1])
+    assert simulation.find_terminated().tolist() == [True, False]
+
+
+def test_own_time_limit_cuts_off_and_is_no_termination() -> None:
+    simulation = make_simulation(make_card("make_limited"), 1, seed=0)
+    simulation.reset()
+    for _ in range(4):
+        simulation.step([[0, 0]])
+    assert simulation.find_truncated().tolist() == [True]
+    assert simulation.find_terminated().tolist() == [False]
+    assert simulation.termination_reason(0) is None
+
+
+def test_seed_is_of_the_first_episode_alone() -> None:
+    card = make_card("make_odd")
+    first, again = (make_simulation(card, 2, seed=3) for _ in range(2))
+    for simulation in (first, again):
+        simulation.reset()
+    np.testing.assert_array_equal(first.observation, again.observation)
+    assert not np.array_equal(first.observation[0], first.observation[1])
+    before = first.observation
+    first.reset()
+    assert not np.array_equal(first.observation, before)
+
+
+def test_wrappers_and_arguments_of_a_person_are_kept() -> None:
+    card = make_card(
+        "make_plain", actions=["a", "b"], choices=(), action_range=(-0.5, 0.5),
+        observation_size=2,
+    )  # fmt: skip
+    simulation = make_simulation(card, 1, seed=0)
+    simulation.reset()
+    simulation.step([[-0.3, 2.0]])
+    np.testing.assert_allclose(simulation.observation, [[-3.0, 5.0]], rtol=1e-6)
+    paid = make_card("make_odd", {"paid": "reward"}, options={"reward": 7.0})
+    simulation = make_simulation(paid, 1, seed=0)
+    simulation.reset()
+    simulation.step([[0, 0]])
+    assert simulation.read_state().paid[0] == 7.0
+
+
+def test_rescaled_actions_reach_the_ends_of_the_environments_own() -> None:
+    card = make_card(
+        "Plain", actions=["a", "b"], choices=(), action_mapping="rescaled", observation_size=2
+    )
+    simulation = make_simulation(card, 1, seed=0)
+    simulation.reset()
+    simulation.step([[-1.0, 0.0]])
+    np.testing.assert_allclose(simulation.observation, [[-1.0, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        ("Picture", r"is an image \(64, 64, 3\): images are not observed here"),
+        ("Two", "has several agents"),
+        ("make_nothing", "makes a int, no gymnasium.Env"),
+        ("make_autoreset", "begins its next episode by itself"),
+        ("absent", "has no attribute 'absent'"),
+    ],
+)
+def test_what_cannot_be_simulated_is_refused_with_a_sentence(function: str, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        make_simulation(make_card(function), 1, seed=0)
+
+
+def test_failure_of_the_environment_is_one_line() -> None:
+    card = make_card("Plain", actions=["a", "b"], choices=(), observation_size=2)
+    simulation = make_simulation(card, 1, seed=0)
+    simulation.reset()
+    with pytest.raises(DataError, match="step of odd_envs:Plain failed: RuntimeError: a bolt"):
+        simulation.step([[1.0, 0.0]])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"choices": [2, 2]}, r"are \[3, 2\]"),
+        ({"choices": [3], "actions": ["a"]}, r"are \[3, 2\]"),
+        ({"choices": ()}, "makes numbers of its actions"),
+        ({"observation_size": 9}, "the model gives 15"),
+        ({"fields": {"x": "observation/gaol"}}, "did you mean 'observation/goal'"),
+        ({"reset": {"qpos_uniform": 0.1}}, r"does not know \[reset\]"),
+    ],
+)
+def test_card_that_does_not_fit_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        make_simulation(make_card("make_odd", **changes), 1, seed=0)
+
+
+def test_check_finds_nothing_wrong_with_cart_pole() -> None:
+    found = check_card(load_env(CART_POLE))
+    assert not [f.message for f in found.findings if f.severity == "error"]
+
+
+def test_check_names_a_key_that_the_info_never_has() -> None:
+    found = check_card(make_card("make_odd", {"x": "info/is_sucess"}))
+    [message] = [f.message for f in found.findings if f.rule == "card/info"]
+    assert "did you mean 'info/is_success'" in message
