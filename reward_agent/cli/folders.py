@@ -28,8 +28,8 @@ def tell_of_folder(env: str) -> None:
         return
     progress_console.print(
         f"note: {folder} did not come with reward-agent. If it is not yours: its metric, its "
-        "rewards and an environment's own code run here, in the sandbox, and what runs can read the whole folder but tasks/. "
-        "This is said once of a folder; SECURITY.md says more.",
+        "rewards and an environment's own code run here, in the sandbox, and what runs can read "
+        "the whole folder but tasks/. This is said once of a folder; SECURITY.md says more.",
         style="yellow",
         soft_wrap=True,
     )
