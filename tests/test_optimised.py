@@ -54,7 +54,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     design = ["design", "--env", "inverted_pendulum", "--task", "balance", *TINY, "--json"]
     record = json.loads(ask(folder, *design))
     assert record["status"] == "finished"
-    assert record["winner"]["task_score"] > 0
+    assert record["winner"]["score"] > 0
     return folder / "runs" / record["id"]
 
 

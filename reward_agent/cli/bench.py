@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from reward_agent.cli.answers import answers
 from reward_agent.cli.output import (
     Yes,
     answer_console,
@@ -20,6 +21,7 @@ from reward_agent.cli.output import (
 )
 from reward_agent.cli.settings import Json, add_settings, take_options
 from reward_agent.definitions.paths import find_runs_dir
+from reward_agent.types import Record
 
 if TYPE_CHECKING:
     from reward_agent.bench.plan import Choices
@@ -165,7 +167,17 @@ def _show_forecast(suite: Suite, choices: Choices, slots: int, output: Path | No
     print_text(f"{size}, {hours:.1f} h on {place}, {usd:.2f} USD")
 
 
+class JobCounts(Record):
+    """How far a sweep is, in jobs."""
+
+    jobs: int
+    finished: int
+    failed: int
+    open: int
+
+
 @app.command("status")
+@answers("cli.bench:JobCounts")
 def status_command(sweep: SweepName, as_json: Json = False) -> None:
     """Say how far a sweep is."""
     from reward_agent.bench.sweep import find_sweep
@@ -175,22 +187,23 @@ def status_command(sweep: SweepName, as_json: Json = False) -> None:
     if as_json:
         print_json(counts)
     else:
-        print_text(", ".join(f"{count} {name}" for name, count in counts.items()))
+        print_text(", ".join(f"{count} {name}" for name, count in counts))
 
 
-def _count_jobs(store: SweepStore) -> dict[str, int]:
+def _count_jobs(store: SweepStore) -> JobCounts:
     results = store.read_results()
     n_jobs = len(store.read().jobs)
     n_finished = sum(result.status == "finished" for result in results.values())
-    return {
-        "jobs": n_jobs,
-        "finished": n_finished,
-        "failed": len(results) - n_finished,
-        "open": n_jobs - len(results),
-    }
+    return JobCounts(
+        jobs=n_jobs,
+        finished=n_finished,
+        failed=len(results) - n_finished,
+        open=n_jobs - len(results),
+    )
 
 
 @app.command("report")
+@answers("bench.results:Results")
 def report_command(sweep: SweepName, as_json: Json = False) -> None:
     """Write a sweep's tables, charts and page again, and show the tables."""
     from reward_agent.bench.page import PAGE_FILE, render_markdown, write_results
@@ -206,6 +219,7 @@ def report_command(sweep: SweepName, as_json: Json = False) -> None:
 
 
 @app.command("compare")
+@answers("bench.results:Comparison[]")
 def compare_command(first: SweepName, second: SweepName, as_json: Json = False) -> None:
     """Compare two sweeps on the tasks and methods that both have."""
     from reward_agent.bench.page import render_number
@@ -214,7 +228,7 @@ def compare_command(first: SweepName, second: SweepName, as_json: Json = False) 
 
     rows = compare_sweeps(find_sweep(first), find_sweep(second))
     if as_json:
-        print_json([row.model_dump(mode="json") for row in rows])
+        print_json(rows)
         return
     table = make_table("task", "method", ">first", ">second", ">P(second better)", "unit")
     for row in rows:

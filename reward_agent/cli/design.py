@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from reward_agent.cli.answers import answers
 from reward_agent.cli.detach import detach
 from reward_agent.cli.output import (
     Yes,
@@ -19,7 +20,7 @@ from reward_agent.cli.output import (
     progress_console,
     read_answer,
 )
-from reward_agent.cli.settings import RunsDir, add_settings, note_folder
+from reward_agent.cli.settings import Json, RunsDir, add_settings, note_folder
 from reward_agent.errors import UndecidedError, UsageError
 from reward_agent.records.events import both, ignore
 from reward_agent.trackers.registry import TRACKERS
@@ -34,6 +35,7 @@ BELOW_TARGET = 3
 _TRACKERS = ", ".join(row.name for row in TRACKERS.own)
 
 
+@answers("control.status:RunStatus", "run.estimate:Estimate")
 @add_settings()
 def design_command(
     env: Annotated[
@@ -67,7 +69,7 @@ def design_command(
     tracker: Annotated[
         list[str] | None, typer.Option(help=f"Log to {_TRACKERS} or an installed one; repeatable.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the run's record.")] = False,
+    as_json: Json = False,
     detached: Annotated[
         bool,
         typer.Option("--detach", help="End when the run has begun; it goes on by itself."),
@@ -76,6 +78,7 @@ def design_command(
 ) -> None:
     """Design a reward function for a behaviour and train a policy with it."""
     from reward_agent.cli.display import RunDisplay
+    from reward_agent.control.status import read_status
     from reward_agent.definitions.paths import find_runs_dir
     from reward_agent.records.store import RunStore, load_run
     from reward_agent.run.open import design
@@ -115,7 +118,7 @@ def design_command(
                 )
         except UndecidedError as error:
             if as_json:
-                _print_paused(RunStore(Path(error.run)), error)
+                print_json(read_status(RunStore(Path(error.run))))
             raise
     _show_end(resumed or RunStore(folder / run.id), run, as_json)
 
@@ -227,22 +230,12 @@ def _show_proposal(proposed: ProposedMetric) -> None:
         progress_console.print(Text.assemble(("  look      ", "bold yellow"), doubt))
 
 
-def _print_paused(store: RunStore, error: UndecidedError) -> None:
-    """Write a paused run's record as JSON, with what was proposed and how to go on."""
-    from reward_agent.feedback.metric import load_metric_view
-
-    run = store.read_run()
-    view = load_metric_view(store, run)
-    words = view.words.model_dump(mode="json") if view.words else {}
-    proposed = {**words, "source": view.source} if view.source else None
-    print_json({**run.model_dump(mode="json"), "proposed": proposed, "commands": error.commands})
-
-
 def _show_end(store: RunStore, run: RunRecord, as_json: bool) -> None:
     from reward_agent.cli.display import show_run
+    from reward_agent.control.status import read_status
 
     if as_json:
-        print_json(run)
+        print_json(read_status(store))
     else:
         show_run(store, run)
     target = run.config.get("target_score")

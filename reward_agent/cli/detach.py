@@ -82,6 +82,9 @@ def _move_output(log: IO[bytes], path: Path) -> None:
 
 def _await(process: int, reader: int, log: IO[bytes], runs_dir: Path, *, as_json: bool) -> None:
     """Wait until the run has begun or the process has ended; then end the command."""
+    from reward_agent.control.status import read_status
+    from reward_agent.records.store import RunStore
+
     try:
         with os.fdopen(reader) as told:
             run = told.read()
@@ -89,9 +92,8 @@ def _await(process: int, reader: int, log: IO[bytes], runs_dir: Path, *, as_json
         os.kill(process, signal.SIGTERM)
         raise
     if run:
-        folder = runs_dir / run
         if as_json:
-            print_json({"id": run, "folder": str(folder), "process": process})
+            print_json(read_status(RunStore(runs_dir / run)))
         else:
             print_text(run)
             print_text(f"how far it is: reward-agent runs status {run}")

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
+from reward_agent.cli.answers import answers
 from reward_agent.cli.output import Yes, ask_about_money, print_json, print_text
 from reward_agent.cli.settings import Env, Json, add_settings
 
 
+@answers("summary.diagnosis:RewardDiagnosis")
 @add_settings(
     "preset", "algo", "steps", "seed", "eval_episodes", "sandbox", "training_timeout_s",
     "memory_mib", "provider", "model", "base_url", "max_usd", "max_calls", "trust_config",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from reward_agent.cli.answers import answers
 from reward_agent.cli.output import (
     Yes,
     ask_about_money,
@@ -26,7 +28,6 @@ from reward_agent.cli.settings import (
 )
 from reward_agent.errors import UsageError
 from reward_agent.records.settings import list_settings
-from reward_agent.text import hide_in_data
 
 _Words = list[str] | None
 
@@ -84,6 +85,7 @@ class PageOptions:
     ] = True
 
 
+@answers("feedback.state:SessionView")
 @add_settings(
     "candidates",
     "steps",
@@ -127,12 +129,14 @@ def feedback_command(
             run, listen=display.listen, agree=ask_about_money(yes, display.paused), **options
         ) as session,
     ):
-        if script:
-            run_script(session, script)
-        elif not as_json:
-            Conversation(session, display, is_terminal=sys.stdin.isatty()).run()
+        # Of what is told on the way, nothing gets between a reader and the answer.
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():
+            if script:
+                run_script(session, script)
+            elif not as_json:
+                Conversation(session, display, is_terminal=sys.stdin.isatty()).run()
         if as_json:
-            print_json(hide_in_data(describe_session(session)))
+            print_json(describe_session(session))
 
 
 def _serve(run: str, runs_dir: Path | None, options: PageOptions, settings: dict[str, Any]) -> None:

@@ -6,15 +6,26 @@ from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
+from pydantic import Field
 
+from reward_agent.cli.answers import answers
 from reward_agent.cli.output import print_json, print_text
 from reward_agent.cli.settings import Json, RunName, RunsDir
-from reward_agent.types import EpisodeName, FilmFormat, FilmSize
+from reward_agent.types import EpisodeName, FilmFormat, FilmSize, Record
 
 # An animated picture is some ten times as large as an mp4.
 _SIZES: dict[str, FilmSize] = {"mp4": "720p", "webp": "360p", "gif": "360p"}
 
 
+class FilmFile(Record):
+    """What ``reward-agent film --json`` prints."""
+
+    file: str
+    episode: EpisodeName
+    shown: tuple[str, ...] = Field(description="what the film shows, a line each")
+
+
+@answers("cli.film:FilmFile")
 def film_command(
     run: RunName,
     episode: Annotated[EpisodeName, typer.Option(help="Which of those scored.")] = "median",
@@ -70,7 +81,7 @@ def film_command(
         runs_dir=runs_dir,
     )
     if as_json:
-        print_json({"file": str(drawn.file), "episode": episode, "shown": drawn.shown})
+        print_json(FilmFile(file=str(drawn.file), episode=episode, shown=drawn.shown))
         return
     print_text(str(drawn.file))
     if form is None and chosen != "mp4":

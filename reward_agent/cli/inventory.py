@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import Field
 from rich.text import Text
 
+from reward_agent.cli.answers import answers
 from reward_agent.cli.output import (
     Yes,
     answer_console,
@@ -21,10 +23,12 @@ from reward_agent.cli.output import (
     progress_console,
 )
 from reward_agent.cli.settings import Json, RunsDir, add_settings, note_folder
+from reward_agent.definitions.meaning import ClaimTest, Meaning
 from reward_agent.errors import RewardAgentError
 from reward_agent.llm.provider import PROVIDERS
 from reward_agent.text import show_hidden
 from reward_agent.trackers.registry import TRACKERS
+from reward_agent.types import Record
 
 if TYPE_CHECKING:
     from reward_agent.definitions.card import EnvCard
@@ -36,19 +40,29 @@ EnvName = Annotated[
 ]
 
 
+class EnvRow(Record):
+    """An environment in the list."""
+
+    name: str
+    title: str
+    tasks: tuple[str, ...]
+
+
 @envs_app.command("list")
+@answers("cli.inventory:EnvRow[]")
 def list_envs_command(as_json: Json = False) -> None:
     """List the environments and their tasks."""
     from reward_agent.definitions.card import list_envs, load_env
     from reward_agent.definitions.task import list_tasks
 
     cards = [load_env(name) for name in list_envs()]
+    rows = [EnvRow(name=c.name, title=c.title, tasks=tuple(list_tasks(c.name))) for c in cards]
     if as_json:
-        print_json([{"name": c.name, "title": c.title, "tasks": list_tasks(c.name)} for c in cards])
+        print_json(rows)
         return
     table = make_table("environment", "what it is", "tasks")
-    for card in cards:
-        table.add_row(card.name, card.title, ", ".join(list_tasks(card.name)))
+    for row in rows:
+        table.add_row(row.name, row.title, ", ".join(row.tasks))
     answer_console.print(table)
 
 
@@ -64,6 +78,7 @@ def _measure(card: EnvCard) -> str:
 
 
 @envs_app.command("show")
+@answers("definitions.card:EnvCard")
 def show_env_command(
     name: EnvName,
     as_prompt: Annotated[
@@ -85,6 +100,7 @@ def show_env_command(
 
 
 @envs_app.command("check")
+@answers("records.jobs:CheckEnvResult")
 def check_env_command(name: EnvName, as_json: Json = False) -> None:
     """Compare a card with the live model; exit code 1 if they disagree."""
     from reward_agent.run.single import check_env
@@ -120,7 +136,15 @@ _ASKING = (
 )
 
 
+class DescribedEnv(Record):
+    """What a language model said of a robot's parts, and what came of it."""
+
+    meaning: Meaning = Field(description="what is not refused")
+    verdicts: tuple[ClaimTest, ...]
+
+
 @envs_app.command("describe")
+@answers("cli.inventory:DescribedEnv")
 @add_settings(*_ASKING)
 def describe_env_command(
     name: EnvName,
@@ -143,8 +167,7 @@ def describe_env_command(
     if write:
         redraft_env(name, described)
     if as_json:
-        verdicts = [verdict.model_dump(mode="json") for verdict in described.verdicts]
-        print_json({"meaning": described.meaning.model_dump(mode="json"), "verdicts": verdicts})
+        print_json(DescribedEnv(meaning=described.meaning, verdicts=described.verdicts))
     else:
         print_text("\n".join(described.render()))
 
@@ -163,6 +186,7 @@ def _describe(
 
 
 @envs_app.command("init")
+@answers("drafts.folder:NewEnv")
 @add_settings(*_ASKING)
 def init_env_command(
     source: Annotated[
@@ -220,7 +244,7 @@ def init_env_command(
             error.remedy = f"{error.remedy}; {env.folder} is there: {goes_on} goes on with it"
             raise
     if as_json:
-        print_json(env.to_dict())
+        print_json(env)
     else:
         print_text(env.render())
 
@@ -228,14 +252,37 @@ def init_env_command(
 prompts_app = typer.Typer(help="Show what language models are sent.", no_args_is_help=True)
 
 
+class PromptRow(Record):
+    """A prompt in the list."""
+
+    name: str
+    asks_for: str
+
+
+class Turn(Record):
+    """One message of a prompt."""
+
+    role: str
+    content: str
+
+
+class ShownPrompt(Record):
+    """A prompt, word for word."""
+
+    name: str
+    sha256: str = Field(description="of all that would be sent")
+    tokens: int = Field(description="about so many")
+    messages: tuple[Turn, ...]
+
+
 @prompts_app.command("list")
+@answers("cli.inventory:PromptRow[]")
 def list_prompts_command(as_json: Json = False) -> None:
     """List the prompts: what each asks for, and its parts."""
     from reward_agent.designers.preview import PREVIEWS
 
     if as_json:
-        rows = [{"name": name, "asks_for": item.asks_for} for name, item in PREVIEWS.items()]
-        print_json(rows)
+        print_json([PromptRow(name=n, asks_for=item.asks_for) for n, item in PREVIEWS.items()])
         return
     table = make_table("prompt", "asks for")
     for name, item in PREVIEWS.items():
@@ -244,6 +291,7 @@ def list_prompts_command(as_json: Json = False) -> None:
 
 
 @prompts_app.command("show")
+@answers("cli.inventory:ShownPrompt")
 def show_prompt_command(
     name: Annotated[str, typer.Argument(help="A prompt, such as designer/first.")],
     env: Annotated[str, typer.Option(help="Environment: a name or a folder.")] = "hopper",
@@ -265,8 +313,9 @@ def show_prompt_command(
     request = preview_prompt(name, replace(subject, standing=standing))
     n_tokens = estimate_tokens(request.prompt)
     if as_json:
-        turns = [{"role": turn.role, "content": turn.content} for turn in request.messages]
-        print_json({"name": name, "sha256": request.sha256, "tokens": n_tokens, "messages": turns})
+        turns = tuple(Turn(role=turn.role, content=turn.content) for turn in request.messages)
+        shown = ShownPrompt(name=name, sha256=request.sha256, tokens=n_tokens, messages=turns)
+        print_json(shown, is_verbatim=True)
         return
     print_text(request.prompt)
     what = "of the run" if run else "an example; --run RUN shows a real one"
@@ -277,11 +326,10 @@ def show_prompt_command(
     )
 
 
+@answers("sandbox.doctor:Mechanism[]", "llm.checkup:Fact[]")
 @add_settings("provider", "model", "base_url", "effort", "context_tokens", "pictures")
 def doctor_command(as_json: Json = False, **settings: Any) -> None:
     """Say what this machine offers; with --provider, try that model for a few cents at most."""
-    from dataclasses import asdict
-
     from reward_agent.definitions.learner import LEARNERS
     from reward_agent.executors.registry import EXECUTORS
     from reward_agent.sandbox.doctor import Mechanism, survey, survey_members
@@ -302,7 +350,7 @@ def doctor_command(as_json: Json = False, **settings: Any) -> None:
     for seam in (LEARNERS, BACKENDS, PROVIDERS, EXECUTORS, TRACKERS):
         mechanisms += survey_members(seam)
     if as_json:
-        print_json([asdict(mechanism) for mechanism in mechanisms])
+        print_json(mechanisms)
         return
     table = make_table("", "mechanism", "covers", "detail")
     for mechanism in mechanisms:
@@ -313,8 +361,6 @@ def doctor_command(as_json: Json = False, **settings: Any) -> None:
 
 def _try_provider(settings: dict[str, Any], as_json: bool) -> None:
     """Make a call or two, and show what they tell; raises what ended them."""
-    from dataclasses import asdict
-
     from reward_agent.llm.checkup import try_endpoint
     from reward_agent.records.settings import EndpointSettings
 
@@ -325,7 +371,7 @@ def _try_provider(settings: dict[str, Any], as_json: bool) -> None:
     said = {name: value for name, value in settings.items() if value is not None}
     tried = try_endpoint(EndpointSettings.model_validate(said), os.environ, has_picture, tell)
     if as_json:
-        print_json([asdict(fact) for fact in tried.facts])
+        print_json(tried.facts)
     else:
         table = make_table("", "what", "detail")
         marks = {True: Text("✓", "green"), False: Text("✗", "red"), None: Text("–", "yellow")}

@@ -7,10 +7,13 @@ import sys
 from typing import Annotated, Literal
 
 import typer
+from pydantic import Field
 
+from reward_agent.cli.answers import answers
 from reward_agent.cli.output import print_json, print_text
 from reward_agent.cli.settings import Json
 from reward_agent.llm import keys
+from reward_agent.types import Record
 
 keys_app = typer.Typer(help="Keep keys of providers, for you alone.", no_args_is_help=True)
 KeyName = Annotated[str, typer.Argument(help="A variable's name, such as OPENAI_API_KEY.")]
@@ -29,12 +32,20 @@ def set_command(name: KeyName) -> None:
         print_text(f"while the variable {name} is set, that one is used")
 
 
+class KeptKeys(Record):
+    """Which keys are kept; none of them is shown."""
+
+    keys: tuple[str, ...] = Field(description="their names")
+    reads_env_file: bool = Field(description="whether the .env of a working directory is read")
+
+
 @keys_app.command("list")
+@answers("cli.keys:KeptKeys")
 def list_command(as_json: Json = False) -> None:
     """List the names of the keys that are kept, and whether `.env` is read; no key is shown."""
     names, reads = keys.list_keys(os.environ), keys.reads_env_file(os.environ)
     if as_json:
-        print_json({"keys": names, "reads_env_file": reads})
+        print_json(KeptKeys(keys=tuple(names), reads_env_file=reads))
         return
     for name in names or ["no key is kept"]:
         print_text(name)

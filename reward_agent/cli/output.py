@@ -14,14 +14,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from reward_agent.errors import Interrupted, RefusedError, UndecidedError
-from reward_agent.text import show_hidden
+from reward_agent.text import hide_in_data, show_hidden
 
 if TYPE_CHECKING:
     from reward_agent.errors import RewardAgentError
@@ -127,11 +127,17 @@ def read_answer() -> str:
         raise Interrupted("stopped at the prompt") from None
 
 
-def print_json(data: Any) -> None:
-    """Write data, or a record, as JSON to standard output."""
-    if isinstance(data, BaseModel):
-        data = data.model_dump(mode="json")
-    text = json.dumps(data, indent=2, ensure_ascii=False)
+def print_json(data: Any, *, is_line: bool = False, is_verbatim: bool = False) -> None:
+    """Write records as JSON to standard output.
+
+    Args:
+        data: a record or dataclass, or a list of them.
+        is_line: on one line, of which a command prints several.
+        is_verbatim: whether what looks like a credential stays; where every letter counts.
+    """
+    data = to_jsonable_python(data, inf_nan_mode="null")
+    data = data if is_verbatim else hide_in_data(data)
+    text = json.dumps(data, indent=None if is_line else 2, ensure_ascii=False)
     typer.echo(show_hidden(text, json.dumps))
 
 

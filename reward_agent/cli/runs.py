@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import BaseModel
 
 from reward_agent.cli import steer, upkeep
+from reward_agent.cli.answers import answers
 from reward_agent.cli.output import (
     answer_console,
     make_table,
@@ -21,10 +21,11 @@ from reward_agent.cli.output import (
 from reward_agent.cli.settings import Json, RunName, RunsDir
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.errors import DataError, UsageError
-from reward_agent.text import hide_in_data, hide_in_words
+from reward_agent.text import hide_in_words
+from reward_agent.types import Record
 
 if TYPE_CHECKING:
-    from reward_agent.summary.diagnosis import RewardDiagnosis
+    from reward_agent.control.listing import RunRow
 
 app = typer.Typer(help="Show runs, follow and steer them, hand them over.", no_args_is_help=True)
 Full = Annotated[bool, typer.Option("--full", help="With --json: the whole record.")]
@@ -40,26 +41,14 @@ app.command("rm")(upkeep.rm_command)
 app.command("compare")(upkeep.compare_command)
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A run or a diagnosis in the list."""
+class WrittenFile(Record):
+    """What a command wrote."""
 
-    kind: Literal["design", "diagnosis"]
-    id: str
-    env: str
-    status: str
-    designer: str
-    score: float | None
-    unit: str
-    task: str
-    record: BaseModel
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it without the record."""
-        return {key: value for key, value in vars(self).items() if key != "record"}
+    file: str
 
 
 @app.command("list")
+@answers("control.listing:RunRow[]")
 def list_command(
     env: Annotated[str | None, typer.Option(help="Only of this environment.")] = None,
     status: Annotated[str | None, typer.Option(help="Only with this status.")] = None,
@@ -69,15 +58,16 @@ def list_command(
     as_json: Json = False,
 ) -> None:
     """List the runs and the diagnoses, newest last."""
+    from reward_agent.control.listing import read_row
     from reward_agent.records.store import list_kept
 
-    rows: list[_Row] = []
+    rows: list[RunRow] = []
     unreadable = []
     for folder in reversed(list_kept(find_runs_dir(runs_dir))):
         if limit is not None and len(rows) == limit:
             break
         try:
-            row = _read_row(folder)
+            row = read_row(folder)
         except DataError as error:  # the others are still worth a list
             unreadable.append(error)
             continue
@@ -85,8 +75,7 @@ def list_command(
             rows.append(row)
     rows.reverse()
     if as_json:
-        told = [row.record.model_dump(mode="json") if full else {} for row in rows]
-        print_json(hide_in_data([a | row.to_dict() for a, row in zip(told, rows, strict=True)]))
+        print_json(rows if full else [row.model_copy(update={"record": None}) for row in rows])
     else:
         table = make_table("run", "kind", "status", "designer", ">score", "task")
         for row in rows:
@@ -98,93 +87,34 @@ def list_command(
         print_error(reason)
 
 
-def _read_row(folder: Path) -> _Row:
-    """Read what the list says of a folder.
-
-    Raises:
-        DataError: its record cannot be read.
-    """
-    from reward_agent.records.store import RunStore
-
-    diagnosis = _read_diagnosis(folder)
-    if diagnosis is None:
-        run = RunStore(folder).read_run()
-        score = run.winner.task_score if run.winner else None
-        return _Row(
-            "design",
-            run.id,
-            run.card.name,
-            run.status,
-            run.designer,
-            score,
-            run.task.unit,
-            run.task.description,
-            run,
-        )
-    status = "finished" if diagnosis.steps else "refused"
-    return _Row(
-        "diagnosis",
-        folder.name,
-        diagnosis.env,
-        status,
-        "–",
-        diagnosis.task_score,
-        diagnosis.unit,
-        f"{diagnosis.reward.file}: {diagnosis.headline}",
-        diagnosis,
-    )
-
-
-def _read_diagnosis(folder: Path) -> RewardDiagnosis | None:
-    """Read a diagnosis; None where the folder is a run.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    from reward_agent.records.disk import read_optional
-    from reward_agent.records.store import DIAGNOSIS_FILE
-    from reward_agent.summary.diagnosis import RewardDiagnosis
-
-    return read_optional(folder / DIAGNOSIS_FILE, RewardDiagnosis)
-
-
 @app.command("show")
+@answers("control.status:RunStatus", "control.listing:WholeRun", "control.listing:KeptDiagnosis")
 def show_command(
     run: RunName, full: Full = False, runs_dir: RunsDir = None, as_json: Json = False
 ) -> None:
     """Show one run: its candidates, their outcomes and the winner; or one diagnosis."""
     from reward_agent.cli.display import show_run
+    from reward_agent.control.listing import read_diagnosis, read_whole
     from reward_agent.control.status import read_status
-    from reward_agent.designers.history import list_judgements
     from reward_agent.records.store import DIAGNOSIS_PAGE, RunStore, find_kept
     from reward_agent.summary.diagnosis import render_diagnosis
 
     folder = find_kept(run, runs_dir)
-    diagnosis = _read_diagnosis(folder)
-    if diagnosis is not None:
-        record = {"kind": "diagnosis", "id": folder.name} | diagnosis.model_dump(mode="json")
-        if as_json:
-            print_json(hide_in_data(record))
-        else:
-            print_text(hide_in_words(render_diagnosis(diagnosis)))
-            print_text(f"\npage     {folder / DIAGNOSIS_PAGE}")
-        return
+    diagnosis = read_diagnosis(folder)
     store = RunStore(folder)
-    if as_json and not full:
-        print_json(hide_in_data(read_status(store, has_candidates=True).model_dump(mode="json")))
+    if diagnosis is not None and as_json:
+        print_json(diagnosis)
+    elif diagnosis is not None:
+        print_text(hide_in_words(render_diagnosis(diagnosis)))
+        print_text(f"\npage     {folder / DIAGNOSIS_PAGE}")
     elif as_json:
-        iterations = [store.read_iteration(index) for index in store.list_iterations()]
-        record = {"kind": "design"} | store.read_run().model_dump(mode="json")
-        judged = [j.model_dump(mode="json") | {"conflict": j.conflict}
-                  for j in list_judgements(store)]  # fmt: skip
-        record |= {"iterations": [i.model_dump(mode="json") for i in iterations]}
-        record |= {"judgements": judged}
-        print_json(hide_in_data(record))
+        print_json(read_whole(store) if full else read_status(store, has_candidates=True))
     else:
         show_run(store, store.read_run())
 
 
 @app.command("costs")
+@answers("llm.budget:CostSummary")
 def costs_command(
     run: RunName,
     runs_dir: RunsDir = None,
@@ -201,8 +131,7 @@ def costs_command(
     records = read_calls(store.dir)
     summary = summarise_costs(records)
     if as_json:
-        listed = {"calls": [call.model_dump(mode="json") for call in records]} if calls else {}
-        print_json(hide_in_data(summary.model_dump(mode="json") | listed))
+        print_json(summary.model_copy(update={"calls": tuple(records)}) if calls else summary)
         return
     if calls:
         show_calls(records)
@@ -210,6 +139,7 @@ def costs_command(
 
 
 @app.command("replies")
+@answers("llm.replies:ReplyRow[]", "llm.replies:StoredReply")
 def replies_command(
     run: RunName,
     number: Annotated[
@@ -228,7 +158,8 @@ def replies_command(
     if not chosen:
         raise UsageError(f"the run holds {len(stored)} replies", "give the number of one of them")
     if as_json:
-        print_json([reply.model_dump(mode="json", exclude={"request"}) for reply in chosen])
+        rows = [reply.to_row(place) for place, reply in enumerate(stored, 1)]
+        print_json(rows if number is None else chosen[0], is_verbatim=True)
     elif number is None:
         show_replies(stored)
     else:
@@ -236,6 +167,7 @@ def replies_command(
 
 
 @app.command("curves")
+@answers("report.curves:CurveRow[]")
 def curves_command(
     run: RunName,
     output: Annotated[
@@ -260,6 +192,7 @@ def curves_command(
 
 
 @app.command("pack")
+@answers("cli.runs:WrittenFile")
 def pack_command(
     run: RunName,
     output: Annotated[
@@ -267,38 +200,55 @@ def pack_command(
         typer.Option("--output", "-o", help="File, or folder for it; RUN.run.zip by default."),
     ] = None,
     runs_dir: RunsDir = None,
+    as_json: Json = False,
 ) -> None:
     """Write a run as one file to hand over: without paths, names and keys of this machine."""
     from reward_agent.export.bundle import pack_run
     from reward_agent.records.store import load_run
 
-    print_text(str(pack_run(load_run(run, runs_dir), output)))
+    _tell_file(pack_run(load_run(run, runs_dir), output), as_json)
 
 
 @app.command("open")
+@answers("control.status:RunStatus")
 def open_command(
     file: Annotated[
         str,
         typer.Argument(help="A file that `runs pack` wrote, or the name of a recorded run."),
     ],
     runs_dir: RunsDir = None,
+    as_json: Json = False,
 ) -> None:
     """Unpack a run that somebody handed over, or that ships with the program, among yours."""
+    from reward_agent.control.status import read_status
     from reward_agent.export.shipped import find_shipped, list_shipped
     from reward_agent.export.unpack import open_bundle
 
     path = find_shipped(file) if file in list_shipped() else Path(file)
-    print_text(str(open_bundle(path, find_runs_dir(runs_dir)).dir))
+    store = open_bundle(path, find_runs_dir(runs_dir))
+    if as_json:
+        print_json(read_status(store))
+    else:
+        print_text(str(store.dir))
 
 
-def report_command(run: RunName, runs_dir: RunsDir = None) -> None:
+@answers("cli.runs:WrittenFile")
+def report_command(run: RunName, runs_dir: RunsDir = None, as_json: Json = False) -> None:
     """Write a run's report.html again and print its path."""
     from reward_agent.records.store import load_run
     from reward_agent.report.page import write_report
 
-    print_text(str(write_report(load_run(run, runs_dir).dir)))
+    _tell_file(write_report(load_run(run, runs_dir).dir), as_json)
 
 
+def _tell_file(path: Path, as_json: bool) -> None:
+    if as_json:
+        print_json(WrittenFile(file=str(path)))
+    else:
+        print_text(str(path))
+
+
+@answers("export.package:Export")
 def export_command(
     run: RunName,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write into.")],
@@ -322,9 +272,7 @@ def export_command(
     export = export_run(run, output, candidate, runs_dir, allow_import)
     converted = [name for form in also or () for name in convert_policy(output, form)]
     if as_json:
-        files = [*export.files, *converted]
-        told = {"folder": str(output), "candidate": export.candidate, "files": files}
-        print_json({**told, "policy": export.policy, "note": export.note})
+        print_json(replace(export, files=(*export.files, *converted)))
         return
     print_text(f"reward  {output / 'reward.py'} (candidate {export.candidate})")
     print_text(f"policy  {output / 'policy.safetensors'}, loaded by {output / 'policy.py'}")

@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import Field
 
+from reward_agent.cli.answers import answers
 from reward_agent.cli.output import print_json, print_text, progress_console, render_table
 from reward_agent.cli.settings import Env, Json, add_settings
 from reward_agent.errors import DataError, UsageError
 from reward_agent.files import find_real, read_bytes
-from reward_agent.records.jobs import TranslateResult
+from reward_agent.records.jobs import EvaluateResult, TranslateResult
 from reward_agent.text import decode_text
-from reward_agent.types import Activation, CheckReport, FileRecord, ProbeReport
+from reward_agent.types import (
+    Activation,
+    CheckReport,
+    FileRecord,
+    ProbeReport,
+    Record,
+    TrainingResult,
+)
 
 if TYPE_CHECKING:
-    from reward_agent.records.jobs import EvaluateResult
     from reward_agent.run.single import Examined
     from reward_agent.types import Evaluation
 
@@ -39,6 +46,16 @@ class CheckAnswer(FileRecord):
     )
 
 
+class TrainAnswer(Record):
+    """What ``reward-agent train --json`` prints."""
+
+    folder: str
+    algo: str
+    training: TrainingResult
+    evaluation: EvaluateResult
+
+
+@answers("cli.single:TrainAnswer")
 @add_settings(
     "preset",
     "algo",
@@ -73,14 +90,8 @@ def train_command(
             env, task, source, metric=metric, folder=output, on_progress=show, **settings
         )
     if as_json:
-        print_json(
-            {
-                "folder": str(trained.folder),
-                "algo": trained.algo,
-                "training": trained.result.model_dump(mode="json"),
-                "evaluation": trained.evaluation.model_dump(mode="json"),
-            }
-        )
+        told = {"training": trained.result, "evaluation": trained.evaluation}
+        print_json(TrainAnswer(folder=str(trained.folder), algo=trained.algo, **told))
         return
     result = trained.result
     speed = f"{result.steps_per_s:,.0f}/s"
@@ -93,6 +104,7 @@ def train_command(
         print_text(f"no video: {trained.evaluation.video_note}")
 
 
+@answers("records.jobs:EvaluateResult")
 @add_settings(
     "seed", "eval_episodes", "sandbox", "training_timeout_s", "memory_mib", "video", "trust_config"
 )
@@ -156,14 +168,7 @@ def _describe(evaluation: Evaluation) -> str:
     return f"{text}\n{parts}" if parts else text
 
 
-def _print_schema(is_asked: bool) -> None:
-    if not is_asked:
-        return
-
-    print_json(CheckAnswer.model_json_schema(mode="serialization"))
-    raise typer.Exit
-
-
+@answers("cli.single:CheckAnswer")
 def check_command(
     file: Annotated[str, typer.Argument(help="A reward program; '-' reads standard input.")],
     env: Env,
@@ -172,15 +177,6 @@ def check_command(
     ] = None,
     probe: Annotated[bool, typer.Option("--probe", help="Also dry-run it in the sandbox.")] = False,
     as_json: Json = False,
-    schema: Annotated[
-        bool,
-        typer.Option(
-            "--json-schema",
-            help="Print the schema of --json.",
-            is_eager=True,
-            callback=_print_schema,
-        ),
-    ] = False,
 ) -> None:
     """Check a reward program: findings at their lines, exit code 1 if it is refused."""
     from reward_agent.run.single import check

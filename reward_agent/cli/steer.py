@@ -5,7 +5,6 @@ Each ends soon, prints little and says by its exit code what became of it.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from reward_agent.cli.answers import answers
 from reward_agent.cli.design import design_command
 from reward_agent.cli.output import (
     Yes,
@@ -27,7 +27,6 @@ from reward_agent.cli.output import (
 from reward_agent.cli.settings import Json, RunName, RunsDir, add_settings
 from reward_agent.errors import UsageError
 from reward_agent.records.settings import list_settings
-from reward_agent.text import hide_in_data
 
 if TYPE_CHECKING:
     from reward_agent.control.status import Result, RunStatus
@@ -39,11 +38,13 @@ _POLL_S = 0.5
 Goal = Literal["finished", "round", "question"]
 
 
+@answers("control.status:RunStatus")
 def status_command(run: RunName, runs_dir: RunsDir = None, as_json: Json = False) -> None:
     """Show how far a run is, and what it waits for."""
     _show(_read(_load(run, runs_dir)), as_json=as_json)
 
 
+@answers("control.status:RunStatus")
 def wait_command(
     run: RunName,
     goal: Annotated[Goal, typer.Option("--for", help="What to wait for.")] = "finished",
@@ -76,6 +77,7 @@ def wait_command(
         raise typer.Exit(code)
 
 
+@answers("control.status:RunEvent")
 def events_command(
     run: RunName,
     since: Annotated[int, typer.Option(min=0, help="Leave out the first so many.")] = 0,
@@ -91,13 +93,17 @@ def events_command(
         is_over = not follow or store.read_run().status != "running"
         events = read_events(store, since)
         for event in events:
-            print_text(json.dumps(event) if as_json else _tell(event))
+            if as_json:
+                print_json(event, is_line=True)
+            else:
+                print_text(_tell(event))
         since += len(events)
         if is_over:
             return
         time.sleep(_POLL_S)
 
 
+@answers("control.status:RunStatus")
 def stop_command(
     run: RunName,
     timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait for its end.")] = 60.0,
@@ -120,6 +126,7 @@ def stop_command(
         raise typer.Exit(NOT_YET)
 
 
+@answers("control.status:RunStatus")
 @add_settings(*list_settings(is_personal=True))
 def answer_command(
     run: RunName,
@@ -189,7 +196,7 @@ def _poll(timeout: float | None, is_reached: Callable[[], bool]) -> None:
 
 def _show(status: RunStatus, *, as_json: bool) -> None:
     if as_json:
-        print_json(hide_in_data(status.model_dump(mode="json")))
+        print_json(status)
         return
     lines = {
         "run": status.id,

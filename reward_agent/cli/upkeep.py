@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import Field
 
+from reward_agent.cli.answers import answers
 from reward_agent.cli.output import (
     answer_console,
     make_table,
@@ -23,7 +25,7 @@ from reward_agent.cli.output import (
 from reward_agent.cli.settings import Json, RunName, RunsDir
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.errors import UsageError
-from reward_agent.text import hide_in_data
+from reward_agent.types import Finite, Record
 
 if TYPE_CHECKING:
     from reward_agent.records.store import RunRecord
@@ -34,6 +36,14 @@ Runs = Annotated[
 ]
 
 
+class RunSize(Record):
+    """What a run takes on disk."""
+
+    run: str
+    bytes: int
+
+
+@answers("cli.upkeep:RunSize[]")
 def du_command(runs_dir: RunsDir = None, as_json: Json = False) -> None:
     """Show what each run and each diagnosis takes on disk, the largest last."""
     from reward_agent.records.store import list_kept
@@ -41,7 +51,7 @@ def du_command(runs_dir: RunsDir = None, as_json: Json = False) -> None:
     sizes = {folder.name: _measure(folder) for folder in list_kept(find_runs_dir(runs_dir))}
     ordered = sorted(sizes.items(), key=lambda item: item[1])
     if as_json:
-        print_json([{"run": name, "bytes": size} for name, size in ordered])
+        print_json([RunSize(run=name, bytes=size) for name, size in ordered])
         return
     table = make_table(">MiB", "run")
     for name, size in [*ordered, ("together", sum(sizes.values()))]:
@@ -68,6 +78,34 @@ def rm_command(
         print_text(f"deleted {folder}")
 
 
+class RunFigures(Record):
+    """A run in figures."""
+
+    id: str
+    environment: str
+    task: str
+    status: str
+    designer: str
+    metric: str
+    unit: str
+    score: Finite | None
+    scores_of_seeds: tuple[Finite, ...]
+    success: Finite | None
+    success_of_policy: Finite | None
+    env_steps: int
+    minutes: Finite
+    calls: int
+    usd: Finite | None
+
+
+class TwoRuns(Record):
+    """Two runs side by side."""
+
+    runs: tuple[RunFigures, RunFigures]
+    settings: dict[str, tuple[Any, Any]] = Field(description="those that differ")
+
+
+@answers("cli.upkeep:TwoRuns")
 def compare_command(
     first: RunName, second: RunName, runs_dir: RunsDir = None, as_json: Json = False
 ) -> None:
@@ -78,46 +116,44 @@ def compare_command(
     figures = [_list_figures(run) for run in pair]
     one, other = (run.config for run in pair)
     differing = sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
-    settings = {name: [one.get(name), other.get(name)] for name in differing}
+    settings = {name: (one.get(name), other.get(name)) for name in differing}
     if as_json:
-        runs = [{"run": run.id, **told} for run, told in zip(pair, figures, strict=True)]
-        print_json(hide_in_data({"runs": runs, "settings": settings}))
+        print_json(TwoRuns(runs=(figures[0], figures[1]), settings=settings))
         return
     table = make_table("", "first", "second")
-    for name in figures[0]:
-        table.add_row(name, *(_show(told[name]) for told in figures))
+    for name in RunFigures.model_fields:
+        table.add_row(name.replace("_", " "), *(_show(getattr(told, name)) for told in figures))
     for name, values in settings.items():
         table.add_row(f"--{name.replace('_', '-')}", *map(_show, values))
     answer_console.print(table)
 
 
-def _list_figures(run: RunRecord) -> dict[str, Any]:
+def _list_figures(run: RunRecord) -> RunFigures:
     winner = run.winner
-    return {
-        "id": run.id,
-        "environment": run.card.name,
-        "task": run.task.description,
-        "status": run.status,
-        "designer": run.designer,
-        "metric": run.metric_origin,
-        "unit": run.task.unit,
-        "score": winner.task_score if winner else None,
-        "scores of seeds": list(winner.task_scores) if winner else [],
-        "success": winner.success_rate if winner else None,
-        "policy's success": winner.policy.evaluation.success_rate
-        if winner and winner.policy
-        else None,
-        "env steps": run.total_timesteps,
-        "minutes": run.wall_s / 60,
-        "calls": run.usage.n_calls,
-        "usd": run.usage.usd,
-    }
+    policy = winner.policy if winner else None
+    return RunFigures(
+        id=run.id,
+        environment=run.card.name,
+        task=run.task.description,
+        status=run.status,
+        designer=run.designer,
+        metric=run.metric_origin,
+        unit=run.task.unit,
+        score=winner.task_score if winner else None,
+        scores_of_seeds=winner.task_scores if winner else (),
+        success=winner.success_rate if winner else None,
+        success_of_policy=policy.evaluation.success_rate if policy else None,
+        env_steps=run.total_timesteps,
+        minutes=run.wall_s / 60,
+        calls=run.usage.n_calls,
+        usd=run.usage.usd,
+    )
 
 
 def _show(value: Any) -> str:
     if isinstance(value, float):
         return show_number(value)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(map(_show, value)) or "–"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"

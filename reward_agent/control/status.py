@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from reward_agent.feedback.metric import load_metric_view
 from reward_agent.files import read_capped
@@ -32,6 +32,7 @@ class MetricQuestion(Record):
     meaning: str = Field("", description="of the metric that was proposed")
     criterion: str = ""
     unit: str = ""
+    program: str = Field("", description="text of the metric that was proposed")
 
 
 class Result(Record):
@@ -47,6 +48,15 @@ class Result(Record):
     env_steps: int | None = None
 
 
+class RunEvent(Record):
+    """A line of a run's log: when, of which kind, and the facts of that kind."""
+
+    model_config = ConfigDict(extra="allow")
+
+    time: str = Field("", description="UTC, ISO 8601")
+    kind: str = ""
+
+
 class RunStatus(FileRecord):
     """How far a run is."""
 
@@ -56,6 +66,7 @@ class RunStatus(FileRecord):
     reason: str = Field("", description="why it is not running any more, or ended before its last")
     env: str
     task: str
+    designer: str = Field(description="who writes the programs: provider and model, or how else")
     round: int = Field(description="the one in progress or the last, from 1; 0: none has begun")
     rounds: int = Field(description="as many were asked for")
     at_work: tuple[str, ...] = Field((), description="candidates that are in training")
@@ -89,6 +100,7 @@ def read_status(store: RunStore, *, has_candidates: bool = False) -> RunStatus:
         reason="" if is_running else run.note or run.limit,
         env=run.card.name,
         task=run.task.description,
+        designer=run.designer,
         round=len(store.list_rounds()),
         rounds=settings.iterations,
         at_work=tuple(sorted(progress.at_work)) if is_running else (),
@@ -222,4 +234,5 @@ def _find_question(store: RunStore, run: RunRecord) -> MetricQuestion | None:
         meaning=view.meaning,
         criterion=view.criterion,
         unit=view.unit,
+        program=view.source if run.metric_origin == "none" else "",
     )

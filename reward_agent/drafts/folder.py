@@ -9,9 +9,8 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from reward_agent.definitions.card import (
     CARD_FILE,
@@ -70,10 +69,6 @@ class NewEnv:
     picture: str
     picture_note: str
     claims: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as ``--json`` shows it."""
-        return {**asdict(self), "folder": str(self.folder)}
 
     def render(self) -> str:
         """Return it as a person reads it, with the commands that come next."""

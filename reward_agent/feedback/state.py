@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import Field, computed_field
 
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import read_entry, read_history
@@ -14,6 +15,7 @@ from reward_agent.errors import UsageError
 from reward_agent.feedback.metric import MetricView, load_metric_view
 from reward_agent.feedback.ratings import Answer, Rating, choose_pair, rate
 from reward_agent.feedback.records import (
+    AnyEntry,
     Decided,
     Edited,
     Preferred,
@@ -27,9 +29,16 @@ from reward_agent.feedback.wishes import Question, list_questions
 from reward_agent.files import check_plain, read_text
 from reward_agent.records.disk import read_optional
 from reward_agent.records.jobs import FOOTAGE_FILE, PROGRAM_FILE, RESULT_FILE, EvaluateResult
-from reward_agent.records.store import Candidate, RunRecord, RunStore, find_candidate
+from reward_agent.records.judgement import Judgement
+from reward_agent.records.store import (
+    Candidate,
+    MetricOrigin,
+    RunRecord,
+    RunStore,
+    find_candidate,
+)
 from reward_agent.report.view import place_film
-from reward_agent.types import rank_value
+from reward_agent.types import FileRecord, rank_value
 
 
 @dataclass(frozen=True)
@@ -256,27 +265,51 @@ def _list_lines(store: RunStore, candidate: Candidate) -> list[str]:
     return program.source.splitlines() if program else []
 
 
-def _describe_judgements(entry: HistoryEntry) -> list[dict[str, Any]]:
-    return [item.model_dump(mode="json") | {"conflict": item.conflict} for item in entry.judgements]
+class ToldJudgement(Judgement):
+    """A judgement with how it contradicts the metric."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def conflict(self) -> str:
+        """How judge and metric contradict each other; empty where they do not."""
+        return super().conflict
 
 
-def describe_session(session: SessionState) -> dict[str, Any]:
-    """Return candidates, ratings, which one words change and every entry, as JSON data."""
+class ShownStanding(ShownCandidate):
+    """A candidate as it can be seen, and where it stands."""
+
+    is_rejected: bool
+    rating: Rating | None = Field(description="by the person's preferences")
+    judgements: tuple[ToldJudgement, ...]
+
+
+class SessionView(FileRecord):
+    """Candidates, ratings, which one words change, and every entry."""
+
+    run: str
+    metric_origin: MetricOrigin
+    current: str | None = Field(description="the candidate that words change")
+    accepted: str | None
+    candidates: tuple[ShownStanding, ...]
+    entries: tuple[AnyEntry, ...]
+
+
+def describe_session(session: SessionState) -> SessionView:
+    """Return candidates, ratings, which one words change and every entry."""
     current, run = session.current, session.run
-    return {
-        "schema_version": 1,
-        "run": run.id,
-        "metric_origin": run.metric_origin,
-        "current": current.candidate.id if current else None,
-        "accepted": run.winner.candidate if run.winner else None,
-        "candidates": [
-            make_shown(session.store, item.candidate).model_dump(mode="json")
-            | {
-                "is_rejected": item.is_rejected,
-                "rating": asdict(item.rating) if item.rating else None,
-                "judgements": _describe_judgements(item.entry),
-            }
+    return SessionView(
+        run=run.id,
+        metric_origin=run.metric_origin,
+        current=current.candidate.id if current else None,
+        accepted=run.winner.candidate if run.winner else None,
+        candidates=tuple(
+            ShownStanding(
+                **dict(make_shown(session.store, item.candidate)),
+                is_rejected=item.is_rejected,
+                rating=item.rating,
+                judgements=tuple(ToldJudgement(**dict(one)) for one in item.entry.judgements),
+            )
             for item in session.list_standings()
-        ],
-        "entries": [entry.model_dump(mode="json") for entry in session.log.entries],
-    }
+        ),
+        entries=session.log.entries,
+    )

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from pydantic import Field
+
 from reward_agent.errors import BudgetError, Interrupted, UsageError, hint_closest
 from reward_agent.llm.chat import ChatRequest
 from reward_agent.llm.models import ModelCard, list_models, name_source, price_usage
@@ -218,6 +220,7 @@ class CostSummary(Record):
     n_from_cache: int
     n_replayed: int
     models_without_price: tuple[str, ...] = ()
+    calls: tuple[CallRecord, ...] | None = Field(None, description="each of them, if asked for")
 
 
 def summarise_costs(records: Iterable[CallRecord]) -> CostSummary:

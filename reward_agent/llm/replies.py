@@ -97,6 +97,19 @@ class CallPlace:
         return f"{self.template}, {name_round(self.iteration)}, candidate {self.candidate}"
 
 
+class ReplyRow(Record):
+    """A reply of a run in the list: by its number it is shown whole."""
+
+    number: int
+    agent: AgentName
+    template: OneLine
+    iteration: int | None
+    candidate: int
+    model: str
+    prompt_chars: int
+    reply_chars: int
+
+
 class StoredReply(Record):
     """A reply of a run, with the digest and the text of what it answers.
 
@@ -115,6 +128,19 @@ class StoredReply(Record):
     def place(self) -> CallPlace:
         """Where in the run it belongs."""
         return CallPlace(self.agent, self.template, self.iteration, self.candidate)
+
+    def to_row(self, number: int) -> ReplyRow:
+        """Return what a list says of it."""
+        return ReplyRow(
+            number=number,
+            agent=self.agent,
+            template=self.template,
+            iteration=self.iteration,
+            candidate=self.candidate,
+            model=self.completion.model,
+            prompt_chars=len(self.prompt),
+            reply_chars=len(self.completion.reply),
+        )
 
 
 class Replies:

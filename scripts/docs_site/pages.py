@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reward_agent.errors import DataError
-from scripts.docs_site import gallery, reference
+from scripts.docs_site import answers, gallery, reference
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "zensical.toml"
@@ -30,6 +30,7 @@ ELSEWHERE = {
 }
 # What is written from the program itself stands in a page where its mark is.
 GENERATED: dict[str, Callable[[], str]] = {
+    "answers": answers.render_answers,
     "commands": reference.render_commands,
     "settings": reference.render_settings,
     "functions": reference.render_functions,

@@ -90,7 +90,9 @@ def test_without_a_terminal_the_run_is_paused_whatever_a_pipe_says(
     assert process.returncode == 2
     run = json.loads(answer)
     assert run["status"] == "paused"
-    assert run["proposed"]["criterion"] == "within 0.1 m"
-    assert run["commands"]["accept"].endswith("--yes")
-    assert run["commands"]["accept"] in told.decode()
+    assert run["question"]["criterion"] == "within 0.1 m"
+    assert "def score(episode)" in run["question"]["program"]
+    assert run["question"]["answers"] == ["accept", "own", "unranked"]
+    error = json.loads(told.decode().splitlines()[-1])
+    assert error["commands"]["accept"].endswith("--yes")
     assert "Traceback" not in told.decode()

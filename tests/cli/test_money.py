@@ -90,7 +90,9 @@ def test_replies_are_listed_and_shown_word_for_word(runs_dir):
     assert "designer/x, round 2, candidate 0" in shown
     one = invoke("runs", "replies", "last", "1", "--runs-dir", runs_dir)
     assert one.startswith("## user\n\nHop, designer, in round 0.\n\n## reply\n\n")
-    [data] = json.loads(invoke("runs", "replies", "last", "2", "--json", "--runs-dir", runs_dir))
+    rows = json.loads(invoke("runs", "replies", "last", "--json", "--runs-dir", runs_dir))
+    assert (rows[1]["number"], rows[1]["agent"]) == (2, "critic")
+    data = json.loads(invoke("runs", "replies", "last", "2", "--json", "--runs-dir", runs_dir))
     assert (data["agent"], data["prompt"]) == ("critic", "## user\n\nHop, critic, in round 0.")
 
 

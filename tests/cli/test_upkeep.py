@@ -88,7 +88,7 @@ def test_two_runs_side_by_side_say_what_differs(runs: Path) -> None:
     told = json.loads(call(runs, "compare", "a", "b", "--json"))
     assert told["settings"] == {"seed": [0, 7]}
     assert [run["status"] for run in told["runs"]] == ["finished", "paused"]
-    assert told["runs"][0]["scores of seeds"] == [5.7, 6.1]
+    assert told["runs"][0]["scores_of_seeds"] == [5.7, 6.1]
     shown = call(runs, "compare", "a", "b")
     assert "--seed" in shown
     assert "5.7, 6.1" in shown

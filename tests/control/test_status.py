@@ -78,7 +78,7 @@ def test_a_log_that_a_stranger_wrote_is_data(store, line):
 
 def test_what_scripts_read_keeps_its_names():
     assert list(RunStatus.model_fields) == [
-        "schema_version", "id", "folder", "status", "reason", "env", "task", "round", "rounds",
+        "schema_version", "id", "folder", "status", "reason", "env", "task", "designer", "round", "rounds",
         "at_work", "outcomes", "best", "winner", "env_steps", "calls", "usd", "wall_s", "left_s",
         "question", "candidates", "last_event", "resume",
     ]  # fmt: skip

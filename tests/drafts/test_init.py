@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -70,7 +69,7 @@ def test_without_graphics_the_picture_is_left_out_and_that_is_said(tmp_path: Pat
     assert "no picture" in env.picture_note
     assert not (env.folder / "model.png").exists()
     assert env.picture_note in env.render()
-    assert json.loads(json.dumps(env.to_dict()))["model"] == "model/leg.xml"
+    assert env.model == "model/leg.xml"
 
 
 def test_a_picture_is_drawn_where_something_draws(

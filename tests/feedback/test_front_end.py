@@ -53,7 +53,7 @@ def list_candidates(folder: Path) -> list[str]:
 def test_options_prefer_note_and_accept_are_recorded_in_order(folder: Path) -> None:
     a, b = list_candidates(folder)
     shown = feedback(folder, "--accept", b, "--prefer", f"{b}:{a}", "--note", "good", "--json")
-    data = json.loads(shown[shown.index("{") :])
+    data = json.loads(shown)
     kinds = [entry["kind"] for entry in data["entries"]]
     assert kinds[-3:] == ["noted", "preferred", "decided"]
     assert data["accepted"] == data["current"] == b

@@ -65,6 +65,6 @@ def test_a_person_designs_is_interrupted_and_goes_on(tmp_path: Path) -> None:
     assert again.returncode == 0
     assert run["designer"] == "manual: a chat"
     assert run["winner"] is not None
-    assert run["usage"]["n_calls"] == 3
+    assert run["calls"] == 3
     # Nothing was asked for a second time.
     assert len(list(tmp_path.glob("*/manual/*.prompt.md"))) == 3

@@ -339,8 +339,8 @@ def test_killed_run_pays_for_nothing_twice(
     assert run["status"] == "finished"
     assert max(bodies.values()) == 1
     assert len(model.said) == 6
-    assert run["usage"]["n_calls"] == 6
-    assert run["usage"]["usd"] == pytest.approx(price([say for _, say in model.said], provider))
+    assert run["calls"] == 6
+    assert run["usd"] == pytest.approx(price([say for _, say in model.said], provider))
     assert b"HTTP Re" in log  # they did talk
     assert KEY.encode() not in log + resumed.stderr + resumed.stdout
 

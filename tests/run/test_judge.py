@@ -390,7 +390,7 @@ def test_a_run_without_a_metric_has_every_film_judged_and_ratings_start_there(
     assert [round(rating.mean, 1) for rating in ratings] == [1.6, -1.6]
     assert ratings[0].candidate == first
     assert [rating.n_answers for rating in ratings] == [0, 0]
-    assert described["candidates"][0]["judgements"][0]["seen"] == "it sways"
+    assert described.candidates[0].judgements[0].seen == "it sways"
     assert "they start from what a model saw in the films" in compare
     assert "What a model saw that watched the film" in candidate
     assert "so it looks" in candidate

@@ -331,7 +331,7 @@ def test_the_command_that_is_printed_says_all_that_the_run_does_not_decide(tmp_p
     assert shlex.quote(f"scripted:{script}") in caught.value.remedy
     again = json.loads(run_command(*words[1:], "--json", cwd=tmp_path).stdout)
     assert again["status"] == "finished"
-    assert again["config"]["memory_mib"] == 5000
+    assert store.read_run().config["memory_mib"] == 5000
 
 
 def test_what_is_not_used_is_not_asked_about(
