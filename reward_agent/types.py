@@ -295,9 +295,9 @@ class TimeUse(Record):
 class WorkOutcome(Record):
     """How the work of a job went, as the child says."""
 
-    kind: Literal["finished", "paused", "failed"]
+    kind: Literal["finished", "paused", "cut", "failed"]
     reason: Annotated[OneLine, Field(max_length=_MOST_REASON_CHARS)] = Field(
-        "", description="of a failure"
+        "", description="why it failed, or was cut short by its clock"
     )
 
     @property

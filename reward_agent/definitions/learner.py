@@ -48,8 +48,61 @@ class PPOSettings(Record):
     net_arch: tuple[Count, ...] = Field((64, 64), max_length=MOST_LAYERS)
     activation: Literal["tanh", "relu"] = "tanh"
     log_std_init: Finite = -1.0
+    std_hold_share: Share = Field(
+        0.0, description="share of the training in which actions vary no less than at its beginning"
+    )
+    noise_correlation: Share = Field(
+        0.0, lt=1, description="of an action's noise with that of the step before"
+    )
     normalize_observation: bool = True
     normalize_reward: bool = True
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """A hyper-parameter that a reward program may set for its own training, and its range.
+
+    Args:
+        low: lowest value, or of each number of a list.
+        high: highest.
+        help: what it does, for a model that has not seen the library.
+        most: numbers of a list; 0: it is one number.
+    """
+
+    low: float
+    high: float
+    help: str
+    most: int = 0
+
+    def find_fault(self, value: Any) -> str:
+        """Return what is expected in place of a value, or nothing where it is right."""
+        if not self.most:
+            return "" if self._is_inside(value) else f"a number from {self.low:g} to {self.high:g}"
+        is_list = isinstance(value, list | tuple) and 1 <= len(value) <= self.most
+        if is_list and all(isinstance(v, int) and self._is_inside(v) for v in value):
+            return ""
+        return f"a list of 1 to {self.most} whole numbers from {self.low:g} to {self.high:g}"
+
+    def _is_inside(self, value: Any) -> bool:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and self.low <= value <= self.high
+
+
+# By the names of the library. A learner has those of them that it takes.
+TUNABLE = {
+    "gamma": Bounds(0.8, 0.9999, "discount of a control step; nearer 1 looks further ahead"),
+    "learning_rate": Bounds(1e-5, 3e-3, "step size of the update"),
+    "final_learning_rate_share": Bounds(0.0, 1.0, "it falls linearly to this share of itself"),
+    "ent_coef": Bounds(0.0, 0.05, "bonus for actions that vary"),
+    "log_std_init": Bounds(-3.0, 0.5, "log of the actions' first standard deviation"),
+    "std_hold_share": Bounds(0.0, 1.0, "share of the training in which it falls no lower"),
+    "noise_correlation": Bounds(
+        0.0, 0.95, "of the noise from step to step: whole movements are tried, not single actions"
+    ),
+    "noise_std": Bounds(0.0, 0.5, "noise on the actions"),
+    "gae_lambda": Bounds(0.8, 1.0, "how far advantages trust what was paid over the critic"),
+    "net_arch": Bounds(8, 512, "sizes of the hidden layers", most=3),
+}
 
 
 @dataclass(frozen=True)
@@ -71,6 +124,12 @@ class LearnerKind(Plugin):
     record: type[Record] | None = None
     slice_steps: int = 0
     takes_choices: bool = False
+
+    @property
+    def tunable(self) -> dict[str, Bounds]:
+        """What a program may set of its hyper-parameters; nothing where they are not known."""
+        known = {*self.defaults, *self.defaults.get("policy_kwargs", ())}
+        return {name: bounds for name, bounds in TUNABLE.items() if name in known}
 
 
 class LearnerSettings(Record):
@@ -128,6 +187,19 @@ class LearnerSettings(Record):
         if other is None or other.algo != self.algo:
             return other or self
         return LearnerSettings(algo=self.algo, **{**self.given, **other.given})
+
+    def choose(self, values: Mapping[str, Any]) -> LearnerSettings:
+        """Return the settings with what a program chose, as far as the learner takes it."""
+        known = self.kind.tunable
+        chosen = {name: value for name, value in values.items() if name in known}
+        inner = {
+            name: chosen.pop(name)
+            for name in values
+            if name not in self.kind.defaults and name in chosen
+        }
+        if inner:
+            chosen["policy_kwargs"] = {**self.given.get("policy_kwargs", {}), **inner}
+        return LearnerSettings(algo=self.algo, **{**self.given, **chosen})
 
     def check(self) -> None:
         """Refuse what the learner does not know, without importing it.

@@ -10,6 +10,7 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.evaluation.wish import WishBaseline, WishRecord
 from reward_agent.records.judgement import Judgement
 from reward_agent.records.store import Candidate
+from reward_agent.rewards.choices import read_choices
 from reward_agent.rewards.pay import describe_agreement, describe_states, render_pay
 from reward_agent.types import (
     Analysis,
@@ -101,6 +102,11 @@ class HistoryEntry:
         return render_pay(self.probe) if self.probe else ""
 
     @property
+    def choices(self) -> str:
+        """What the program chooses of how its policy learns; '' for nothing."""
+        return str(read_choices(self.program.source)) if self.program else ""
+
+    @property
     def agreement(self) -> str:
         """How it ranked stored episodes, and over which; '' if it did not."""
         return describe_agreement(self.probe) if self.probe else ""
@@ -190,6 +196,7 @@ class DesignBrief:
         metric_doubt: what the last round showed against a proposed metric; '' for nothing.
         given: a person's program, where the candidate is that one and nobody is asked.
         baseline: by what a person's wish is judged, and the numbers before.
+        choices: what a program may choose of how its policy learns, as a table; '' for nothing.
     """
 
     card: EnvCard
@@ -206,6 +213,7 @@ class DesignBrief:
     metric_doubt: str = ""
     given: GivenProgram | None = None
     baseline: WishBaseline | None = None
+    choices: str = ""
 
     @property
     def parent(self) -> HistoryEntry | None:

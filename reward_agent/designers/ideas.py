@@ -35,7 +35,7 @@ class _IdeaTable(Record):
     depart: dict[str, str]
     answer: dict[str, str]
     twist: dict[str, str]
-    supposes: dict[str, tuple[Literal["fails", "done", "several-terms"], ...]] = Field(
+    supposes: dict[str, tuple[Literal["fails", "done", "several-terms", "choices"], ...]] = Field(
         default_factory=dict
     )
 
@@ -66,6 +66,7 @@ def choose_ideas(
     is_greedy: bool = False,
     task: TaskSpec | None = None,
     lineage: Collection[str] = (),
+    has_choices: bool = False,
 ) -> tuple[DesignIdea, ...]:
     """Choose a different idea for each candidate of a round.
 
@@ -79,6 +80,7 @@ def choose_ideas(
         task: what the candidates are tried on; a parent that does it is not mended.
         lineage: a person's programs and what came of them: the best of these is departed from in
             each round, also where others score more.
+        has_choices: whether a program may choose how its policy learns.
 
     Returns:
         One idea each. When there are more candidates than ideas, the later ones have a twist.
@@ -94,7 +96,7 @@ def choose_ideas(
             ideas.append(_pick(fresh, index - n_departed))
             continue
         parent = _choose_parent(parents, lineage, n_departed)
-        apt = _keep_apt(table.depart, parent, task)
+        apt = _keep_apt(table.depart, parent, task, has_choices)
         ideas.append(_pick_departure(apt, iteration, n_departed, parent.candidate.id))
     return _twist_repeats(ideas)
 
@@ -136,13 +138,16 @@ def _pick(table: dict[str, str], turn: int, parent: str | None = None) -> Design
     return DesignIdea(name, table[name], parent)
 
 
-def _keep_apt(table: dict[str, str], parent: HistoryEntry, task: TaskSpec | None) -> dict[str, str]:
+def _keep_apt(
+    table: dict[str, str], parent: HistoryEntry, task: TaskSpec | None, has_choices: bool
+) -> dict[str, str]:
     """Return the departures that suppose nothing of the parent that is not so."""
     is_done = task is not None and task.is_done(parent.candidate.evaluation)
     is_done = is_done or (parent.analysis is not None and parent.analysis.asks_for_nothing)
     holds = {
         "fails": not is_done,
         "done": is_done,
+        "choices": has_choices,
         "several-terms": parent.summary is None or len(parent.summary.terms) > 1,
     }
     supposes = load_ideas().supposes

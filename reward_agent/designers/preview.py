@@ -47,6 +47,7 @@ from reward_agent.llm.chat import ChatRequest
 from reward_agent.records.jobs import FramesJob
 from reward_agent.records.outcomes import ACCEPTED, TRAINED, Outcome
 from reward_agent.records.store import Candidate, load_run
+from reward_agent.rewards.choices import describe_choices
 from reward_agent.types import CheckReport, Critique, Evaluation, Finding, RewardProgram, Risk
 
 # English and code, as today's tokenisers count them; prices and limits use a bound instead.
@@ -107,6 +108,7 @@ class Subject:
             history,
             steps=self.steps,
             standing=self.standing,
+            choices=describe_choices(self.card),
         )
 
 

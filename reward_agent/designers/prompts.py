@@ -367,6 +367,7 @@ def _render_system(agent: AgentName, brief: DesignBrief) -> ChatMessage:
         card=brief.card,
         steps=brief.steps,
         standing=brief.standing,
+        choices=brief.choices,
     )
     return ChatMessage("system", text)
 

@@ -95,6 +95,7 @@ def run_round(
             steps=run.settings.steps,
             standing=describe_robot(run, run.store.dir / BEHAVIOURS_DIR),
             baseline=baseline,
+            choices=run.describe_choices(),
         )
         for number, idea in enumerate(ideas)
     ]

@@ -59,18 +59,36 @@ class Head(Protocol):
 
 
 class Gaussian:
-    """Actions that are numbers, each about its mean with a deviation of its own."""
+    """Actions that are numbers, each about its mean with a deviation of its own.
 
-    def __init__(self, n_actions: int) -> None:
+    Noise that is correlated from step to step tries whole movements; log-probabilities are taken
+    as if it were not. Source: Hollenstein et al. 2024, https://arxiv.org/abs/2312.11091.
+    """
+
+    def __init__(self, n_actions: int, correlation: float = 0.0) -> None:
         self.n_deviations = n_actions
+        self._correlation = np.float32(correlation)
+        self._last: FloatArray | None = None
 
     def draw_noise(
         self, shape: tuple[int, ...], log_std: FloatArray, generator: np.random.Generator
     ) -> FloatArray:
         """Return how far actions are from their means."""
         noise = generator.standard_normal((*shape, self.n_deviations), dtype=np.float32)
+        if self._correlation:
+            self._correlate(noise)
         noise *= np.exp(log_std)
         return noise
+
+    def _correlate(self, noise: FloatArray) -> None:
+        """Let noise (n_steps, …), of unit deviation, go on from the step before."""
+        fresh = np.sqrt(1 - np.square(self._correlation))
+        last = noise[0].copy() if self._last is None else self._last
+        for now in noise:
+            now *= fresh
+            now += self._correlation * last
+            last = now
+        self._last = last.copy()
 
     def choose(self, outputs: FloatArray, noise: FloatArray) -> FloatArray:
         """Return the means with noise."""
@@ -161,9 +179,9 @@ class Categorical:
         return by_outputs, log_std[:0]
 
 
-def make_head(card: EnvCard) -> Gaussian | Categorical:
-    """Return what the actions of an environment need."""
-    return Categorical(card.n_choices) if card.choices else Gaussian(card.n_actions)
+def make_head(card: EnvCard, correlation: float = 0.0) -> Gaussian | Categorical:
+    """Return what the actions of an environment need; choices are drawn anew each step."""
+    return Categorical(card.n_choices) if card.choices else Gaussian(card.n_actions, correlation)
 
 
 def _normalize(scores: FloatArray) -> FloatArray:

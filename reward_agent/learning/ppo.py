@@ -61,7 +61,7 @@ class PPO:
         self.settings = settings = PPOSettings.model_validate(given.given)
         self._env, self._total_timesteps = env, total_timesteps
         self._generator = np.random.default_rng(seed)
-        self._head = make_head(env.card)
+        self._head = make_head(env.card, settings.noise_correlation)
         form = (size, settings.net_arch, n_outputs, self._head.n_deviations)
         self.networks = make_networks(*form)
         draw_first_weights(self.networks, settings.log_std_init, self._generator)
@@ -150,12 +150,14 @@ class PPO:
     def update(self, learning_rate: float) -> None:
         """Update the networks with the rollout: ``n_epochs`` passes in minibatches."""
         started = time.perf_counter()
-        steps = self.rollout.flatten()
-        for _ in range(self.settings.n_epochs):
+        steps, settings, networks = self.rollout.flatten(), self.settings, self.networks
+        for _ in range(settings.n_epochs):
             if not self._run_epoch(steps, learning_rate):
                 break
-        log_std = self.networks.log_std
-        check_weights(self.networks.flat, log_std if len(log_std) else None)
+        log_std = networks.log_std
+        if self.num_timesteps < settings.std_hold_share * self._total_timesteps:
+            np.maximum(log_std, settings.log_std_init, out=log_std)
+        check_weights(networks.flat, log_std if len(log_std) else None)
         self.seconds["update"] += time.perf_counter() - started
 
     def _run_epoch(self, steps: Steps, learning_rate: float) -> bool:

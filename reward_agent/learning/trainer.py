@@ -62,6 +62,11 @@ class Trainer:
         return bool(self.learner.num_timesteps >= self._job.total_timesteps)
 
     @property
+    def is_late(self) -> bool:
+        """Whether it has taken as long as it may."""
+        return self._job.most_s is not None and self.wall_s >= self._job.most_s
+
+    @property
     def wall_s(self) -> float:
         """Wall time of this training, earlier jobs included."""
         return self._earlier.total_s + time.perf_counter() - self._started
@@ -81,7 +86,7 @@ class Trainer:
         """
         if self.learner.num_timesteps >= self._job.until_timesteps:
             return
-        while self.learner.num_timesteps < self._job.until_timesteps:
+        while self.learner.num_timesteps < self._job.until_timesteps and not self.is_late:
             self.learner.learn()
             self._record()
         if self._row:

@@ -252,6 +252,7 @@ class TrainJob(Job):
     until_timesteps: int
     n_points: int = 10
     learner: LearnerSettings
+    most_s: float | None = Field(None, gt=0, description="wall time after which it ends early")
     initial_policy_sha256: Sha256 | None = Field(
         None, description="of initial.safetensors, the policy that the training begins with"
     )

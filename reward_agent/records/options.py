@@ -24,6 +24,7 @@ class RunOptions(TypedDict, total=False):
     seed: int
     racing: Literal["none", "halving", "bandit"]
     warm_start: bool
+    reward_only: bool
     eval_episodes: int
     target_score: float | None
     early_stop: bool

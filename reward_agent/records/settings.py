@@ -169,6 +169,9 @@ class SearchSettings(Record):
         "halving", "which trainings go on after each slice"
     )
     warm_start: bool = setting(False, "trainings of later rounds begin with the best policy so far")
+    reward_only: bool = setting(
+        False, "a program decides what is paid, not how its policy learns: TRAINING is left out"
+    )
     eval_episodes: int = setting(16, "fresh episodes of the final score", ge=1, le=1024)
     target_score: float | None = setting(
         None,

@@ -20,6 +20,7 @@ from reward_agent.rewards.rules import (
     purity,
     quality,
     syntax,
+    training,
 )
 from reward_agent.rewards.rules.context import METRIC, REWARD, Context, Dialect, make_context
 from reward_agent.rewards.source import parse_source
@@ -39,7 +40,7 @@ def _list_rules(*modules: ModuleType) -> tuple[Rule, ...]:
     )
 
 
-RULES = _list_rules(syntax, names, attributes, calls, purity, entry, arrays)
+RULES = _list_rules(syntax, names, attributes, calls, purity, entry, arrays, training)
 QUALITY_RULES = (*_list_rules(quality), arrays.warn_of_axes)
 
 MAX_FINDINGS = 10

@@ -44,6 +44,7 @@ from reward_agent.records.store import (
 from reward_agent.records.timing import TimeLedger
 from reward_agent.records.trial import list_trials
 from reward_agent.report.page import write_report
+from reward_agent.rewards.choices import describe_choices, read_choices
 from reward_agent.run.blame import Surroundings, find_blame
 from reward_agent.sandbox.runner import JobExit, describe_failure
 from reward_agent.threads import Background
@@ -86,6 +87,10 @@ def read_run_metric(store: RunStore, record: RunRecord) -> Metric:
     return Metric(source, record.metric_origin)
 
 
+# Of the clock of a training: what one may take whose program chose another learner.
+_CHOSEN_SHARE = 0.25
+
+
 @dataclass(frozen=True)
 class Lab:
     """What it takes to try a program or a policy; the card has the task's changes."""
@@ -99,6 +104,32 @@ class Lab:
     def limits(self) -> Limits:
         """Limits of a job that has no clock of its own: a training, an evaluation."""
         return Limits(wall_s=self.settings.training_timeout_s, memory_mib=self.settings.memory_mib)
+
+    def choose_card(self, source: str, *, goes_on: bool = False) -> EnvCard:
+        """Return the card that a program's policy is trained on: with what the program chooses.
+
+        A policy that ``goes_on`` keeps its learner and its shape.
+        """
+        if self.settings.reward_only:
+            return self.card
+        choices = read_choices(source)
+        if goes_on:
+            choices = choices.drop_shape()
+        return choices.apply(self.card, self.settings.algo)
+
+    def describe_choices(self) -> str:
+        """Return what a program may choose of how its policy learns; '' for nothing."""
+        is_open = not self.settings.reward_only
+        return describe_choices(self.card, self.settings.algo) if is_open else ""
+
+    def find_training_clock(self, card: EnvCard) -> float | None:
+        """Return the seconds after which a training ends where it is; None: there are none.
+
+        Budgets are equal in env steps; a learner that a program chose may take a hundred times
+        longer for each.
+        """
+        is_own = card.learner.algo == self.card.learner.algo
+        return None if is_own else _CHOSEN_SHARE * self.settings.training_timeout_s
 
     def run_jobs(
         self, requests: Sequence[JobRequest], on_progress: ProgressCallback | None = None

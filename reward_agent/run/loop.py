@@ -134,6 +134,7 @@ def _make_briefs(run: ActiveRun, index: int) -> list[DesignBrief]:
         is_greedy=settings.recall != "rounds",
         task=run.task,
         lineage=find_lineage(entry.candidate for entry in entries),
+        has_choices=not settings.reward_only,
     )
     common = DesignBrief(
         run.shown_card,
@@ -145,6 +146,7 @@ def _make_briefs(run: ActiveRun, index: int) -> list[DesignBrief]:
         seed=settings.seed,
         steps=settings.steps,
         standing=describe_robot(run, run.store.dir / BEHAVIOURS_DIR),
+        choices=run.describe_choices(),
     )
     given = () if entries else read_given(run.store)
     return [

@@ -74,7 +74,7 @@ def run_probe(
         card=lab.card,
         program_sha256=program.sha256,
         seed=lab.settings.seed,
-        gamma=lab.card.learner.gamma,
+        gamma=lab.choose_card(program.source).learner.gamma,
         behaviours=recordings.known,
         stored=recordings.stored.known if recordings.stored else (),
         left_out=recordings.behaviours.result.left_out if recordings.behaviours else (),

@@ -160,7 +160,7 @@ class Race:
                 entrant.candidate_id,
                 scores=scores,
                 is_running=False,
-                has_ended=finish.has_failed or has_reached,
+                has_ended=finish.has_failed or has_reached or finish.is_cut,
             )
             if has_reached and self._winner is None:
                 self._winner = entrant.candidate_id
@@ -188,7 +188,7 @@ class Race:
         """Say whether a training went to the end, and why not."""
         standing, unit = self._standings[name], self._run.task.unit
         finish = replace(finish, course=standing.course)
-        if finish.has_failed:
+        if finish.has_failed or finish.is_cut:
             return finish
         if name == self._winner and self._target is not None:
             return replace(finish, outcome=name_reached(self._target, unit, standing.steps))

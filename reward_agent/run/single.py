@@ -220,7 +220,8 @@ def train(
             raise DataError(f"the training ended: {finish.outcome}", f"see {training_dir}")
         snapshots = finish.result.snapshots
         evaluated = _evaluate(lab, spec, training_dir, snapshots, folder / "evaluation")
-    return Trained(folder, card.learner.algo, finish.result, evaluated)
+    algo = lab.choose_card(program.source).learner.algo
+    return Trained(folder, algo, finish.result, evaluated)
 
 
 def evaluate(

@@ -55,6 +55,11 @@ class Finish:
         """Whether nothing more can come of the training."""
         return self.outcome.kind == "failed"
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether its clock ended it before its env steps did."""
+        return self.result is not None and self.result.outcome.kind == "cut"
+
 
 def train_until(run: ActiveRun, entrants: Sequence[Entrant], until: int) -> list[Finish]:
     """Train each entrant up to ``until`` steps, side by side as far as there are slots."""
@@ -101,13 +106,15 @@ def make_training(
     if initial is not None:
         files[INITIAL_POLICY_FILE] = initial
     copy_into(training_dir, files)
+    card = lab.choose_card(program.source, goes_on=initial is not None)
     job = TrainJob(
-        card=lab.card,
+        card=card,
         program_sha256=program.sha256,
         seed=seed,
         total_timesteps=lab.settings.steps,
         until_timesteps=until,
-        learner=lab.card.learner,
+        learner=card.learner,
+        most_s=lab.find_training_clock(card),
         initial_policy_sha256=hashlib.sha256(initial).hexdigest() if initial else None,
     )
     return JobRequest(job, training_dir, lab.limits)
@@ -137,6 +144,9 @@ def name_finish(job_exit: JobExit) -> Finish:
         outcome = Outcome(kind="failed", stage="training", detail=str(job_exit.outcome))
     elif result.outcome.has_failed:
         outcome = Outcome(kind="failed", detail=result.outcome.reason)
+    elif result.outcome.kind == "cut":
+        detail, steps = result.outcome.reason, result.total_timesteps
+        outcome = Outcome(kind="stopped", detail=detail, at_steps=steps)
     else:
         outcome = TRAINED
     return Finish(outcome, result)

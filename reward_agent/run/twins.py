@@ -13,6 +13,7 @@ from reward_agent.records.jobs import (
 )
 from reward_agent.records.outcomes import Outcome
 from reward_agent.records.store import DraftRecord, RunStore
+from reward_agent.rewards.choices import read_choices
 from reward_agent.rewards.pay import describe_states
 from reward_agent.rewards.source import list_ingredients
 from reward_agent.run.active import ActiveRun
@@ -96,6 +97,8 @@ def _find_like(store: RunStore, folder: Path) -> Iterator[Twin]:
         record = read_optional(other / DRAFT_FILE, DraftRecord)
         if record is not None and record.is_accepted:
             its_source = read_text(other / PROGRAM_FILE, "")
+            if read_choices(its_source) != read_choices(source):
+                continue  # it is to be learned from in another way
             is_certain = list_ingredients(its_source) == list_ingredients(source)
             likeness = f": it pays the same in every state tried ({describe_states(probe)})"
             yield Twin(other.name, index, likeness, is_certain)

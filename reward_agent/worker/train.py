@@ -65,6 +65,10 @@ def _train(trainer: Trainer) -> WorkOutcome:
         trainer.train()
     except (ContractError, TrainingFailure) as error:
         return _describe(error)
+    if trainer.is_late and not trainer.is_finished:
+        n_steps = trainer.learner.num_timesteps
+        why = f"{n_steps:,} env steps took {trainer.wall_s:.0f} s, as long as it may"
+        return WorkOutcome(kind="cut", reason=why)
     return FINISHED if trainer.is_finished else WorkOutcome(kind="paused")
 
 

@@ -53,6 +53,17 @@ def test_later_rounds_depart_from_the_best_most(best, history):
     assert len({idea.text for idea in chosen}) == 6
 
 
+def test_how_it_is_learned_is_asked_for_where_it_may_be_chosen(best, history):
+    def list_names(has_choices):
+        rounds = (
+            choose_ideas(n, 3, best=best, history=history, has_choices=has_choices)
+            for n in range(1, 8)
+        )
+        return {idea.name for ideas in rounds for idea in ideas}
+
+    assert list_names(True) - list_names(False) == {"learn-otherwise"}
+
+
 def test_rounds_differ_and_so_do_seeds(best, history):
     rounds = [
         tuple(idea.name for idea in choose_ideas(n, 3, best=best, history=history))

@@ -16,6 +16,7 @@ from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.definitions.learner import LearnerSettings, PPOSettings
 from reward_agent.errors import DataError
 from reward_agent.learning import ppo
+from reward_agent.learning.heads import Gaussian
 from reward_agent.learning.ppo import PPO, Networks, estimate_advantages
 from reward_agent.learning.sb3 import Sb3VecEnv
 from reward_agent.learning.vec_env import RewardVecEnv
@@ -294,3 +295,26 @@ def test_start_policy_is_adopted_with_its_statistics_and_without_a_critic(card: 
     np.testing.assert_array_equal(model.networks.critic[0].weight, critic)
     with pytest.raises(DataError, match=r"has net_arch \(16, 8\), expected \(64, 64\)"):
         make_model(card, net_arch=(64, 64)).adopt(trained.make_policy())
+
+
+def test_noise_is_as_correlated_as_asked_for_and_of_unit_deviation() -> None:
+    head, generator = Gaussian(1, correlation=0.8), np.random.default_rng(0)
+    drawn = [head.draw_noise((64, 64), np.zeros(1, np.float32), generator) for _ in range(20)]
+    noise = np.concatenate(drawn)[..., 0]
+    assert noise[1:].std() == pytest.approx(1.0, abs=0.03)
+    assert np.corrcoef(noise[:-1].ravel(), noise[1:].ravel())[0, 1] == pytest.approx(0.8, abs=0.02)
+
+
+def test_actions_vary_no_less_while_their_deviation_is_held(card: EnvCard) -> None:
+    def train(share: float) -> list[float]:
+        model = make_model(card, 640, std_hold_share=share, ent_coef=-0.5)
+        course = []
+        for _ in range(10):
+            model.learn()
+            course.append(float(model.networks.log_std[0]))
+        return course
+
+    free, held = train(0.0), train(0.5)
+    assert free[3] < -1.0
+    assert min(held[:4]) >= -1.0
+    assert held[-1] < -1.0

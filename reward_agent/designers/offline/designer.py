@@ -8,6 +8,7 @@ It plays neither Critic nor Analyzer.
 
 from __future__ import annotations
 
+import json
 import random
 import zlib
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,9 @@ from reward_agent.designers.offline.kept import (
 from reward_agent.designers.offline.metric import compose_metric
 from reward_agent.designers.offline.moves import (
     EXAMPLES,
+    LEARNING,
     Move,
+    learn_otherwise,
     list_answers,
     list_moves,
     make_random_move,
@@ -48,6 +51,7 @@ from reward_agent.designers.roles import Examination, MetricProposal, Proposal, 
 from reward_agent.errors import RefusalError
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.records.outcomes import Outcome
+from reward_agent.rewards.choices import TRAINING_NAME
 from reward_agent.types import Critique, Finding, RewardProgram
 
 _INTRODUCTION = "No language model: keyword goals and seeded search over reward terms."
@@ -152,7 +156,10 @@ def _adds_beside(brief: DesignBrief) -> bool:
 
 
 def _render(plan: Plan, signals: Sequence[Signal], title: str) -> str:
-    return render_beside(plan, signals) or render_program(plan, signals, title)
+    if (beside := render_beside(plan, signals)) is not None:
+        return beside
+    training = f"{TRAINING_NAME} = {json.dumps(plan.training)}\n\n\n" if plan.training else ""
+    return training + render_program(plan, signals, title)
 
 
 def _follow(move: Move, then: Move, remark: str = "") -> Move:
@@ -237,6 +244,10 @@ def _improve(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) 
     if plan.kept is not None:
         signals = list_free(plan.kept, signals)
     moves = [*list_kept_moves(plan, evidence), *list_moves(plan, signals, evidence)]
+    other = learn_otherwise(plan, entry, brief.task.target_score)
+    if brief.choices and plan.kept is None and other is not None:
+        # Asked for by name it comes now; else where nothing is left to say of the pay.
+        moves = [other] * (brief.index + 1) if brief.idea.name == LEARNING else [*moves, other]
     # Each candidate of a round takes another rule; beyond the rules the search is random.
     is_ruled = brief.index < len(moves)
     move = moves[brief.index] if is_ruled else make_random_move(plan, signals, rng)

@@ -183,6 +183,31 @@ def _raise_cap(draft: OpenPlan, evidence: Evidence) -> list[Move]:
     return []
 
 
+# --- how it is learned ----------------------------------------------------------------------------
+
+LEARNING = "learn-otherwise"  # the idea that asks for it
+_LOST = 0.7  # of the best score on the way: below, what was found is not kept
+_LEAST_SCORES = 4
+
+
+def learn_otherwise(plan: Plan, entry: HistoryEntry, target: float | None) -> Move | None:
+    """Change how it is learned: explore more where it stands still, calm down what is not kept."""
+    scores = [score for e in entry.curve if (score := e.task_score) is not None]
+    if len(scores) < _LEAST_SCORES:
+        return None
+    best, early, last = max(scores), max(scores[: len(scores) // 2]), scores[-1]
+    if best > 0 and last < _LOST * best:
+        values = {"final_learning_rate_share": 0.1}
+        reason = f"the score was {best:.3g} and ends at {last:.3g}: the learning rate falls"
+    elif best <= early and (target is None or best < target):
+        values = {"noise_correlation": 0.7, "std_hold_share": 0.3}
+        reason = f"the score did not pass {best:.3g} after half of the training: actions vary more"
+    else:
+        return None
+    changed = plan.model_copy(update={"training": {**plan.training, **values}})
+    return Move(changed, reason) if changed != plan else None
+
+
 # --- at random ------------------------------------------------------------------------------------
 
 

@@ -44,6 +44,7 @@ class Plan(Record):
     terms: tuple[TermPlan, ...]
     potential: tuple[TermPlan, ...] = ()
     kept: KeptTerms | None = None
+    training: dict[str, Finite] = Field({}, description="what the program says in TRAINING")
 
     def replace_term(self, old: TermPlan, *new: TermPlan) -> Plan:
         """Return the plan with one term replaced; with none, dropped."""

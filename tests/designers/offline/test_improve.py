@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from reward_agent.definitions.card import load_env
 from reward_agent.designers.offline.body import Body
 from reward_agent.designers.offline.moves import (
     Evidence,
+    learn_otherwise,
     list_moves,
     make_random_move,
     read_evidence,
@@ -100,6 +102,28 @@ def test_named_failures_are_answered() -> None:
     assert find_reasons() == []
     assert "oscillates" in find_reasons("oscillation")[0]
     assert "three times" in find_reasons("standing still")[0]
+
+
+@pytest.mark.parametrize(
+    ("scores", "chosen"),
+    [
+        ((0.1, 0.14, 0.13, 0.14), {"noise_correlation": 0.7, "std_hold_share": 0.3}),
+        ((0.1, 0.6, 0.9, 0.2), {"final_learning_rate_share": 0.1}),
+        ((0.1, 0.3, 0.6, 0.9), None),
+        ((1.0, 1.0, 1.0, 1.0), None),
+        ((0.1, 0.1), None),
+    ],
+    ids=["stands still", "is lost again", "rises", "done", "too few"],
+)
+def test_how_it_is_learned_is_changed_by_the_course_of_the_score(entry, scores, chosen) -> None:
+    proposal = Proposal(RewardProgram(render_program(PLAN, SIGNALS, "hop")))
+    trained = entry(proposal, HEALTHY)
+    [last] = trained.curve[-1:] or [trained.candidate.evaluation]
+    curve = tuple(last.model_copy(update={"task_score": score}) for score in scores)
+    move = learn_otherwise(PLAN, replace(trained, curve=curve), 0.95)
+    assert (move.plan.training if move else None) == chosen
+    if move:
+        assert learn_otherwise(move.plan, replace(trained, curve=curve), 0.95) is None
 
 
 def test_random_moves_change_the_program_and_repeat_with_a_seed() -> None:

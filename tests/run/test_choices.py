@@ -1,0 +1,35 @@
+"""What a program chooses of its training reaches the training, and nothing that scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import reward_agent
+from reward_agent.learning.policy import load_policy
+from reward_agent.records.disk import read_record
+from reward_agent.records.jobs import EvaluateJob, TrainJob
+
+SOURCE = """
+TRAINING = {"gamma": 0.9, "net_arch": [8], "episode_steps": 50}
+
+
+def compute_reward(state, action, next_state):
+    upright = 1.0 - np.abs(next_state.pole_angle)
+    return upright, {"upright": upright}
+"""
+
+
+def test_choices_are_the_trainings_alone(tmp_path: Path) -> None:
+    card = reward_agent.load_env("inverted_pendulum")
+    trained = reward_agent.train(
+        card.name, "balance", SOURCE, steps=2048, folder=tmp_path / "run", video=False
+    )
+    training = tmp_path / "run" / "training"
+    job = read_record(training / "job.json", TrainJob)
+    assert (job.learner.gamma, job.card.max_episode_steps) == (0.9, 50)
+    assert max(point.episode_length or 0 for point in trained.result.points) <= 50
+    policy = load_policy(training / trained.result.snapshots[-1].file)
+    assert [len(layer.bias) for layer in policy.layers] == [8, 1]
+    scored = read_record(tmp_path / "run" / "evaluation" / "job.json", EvaluateJob)
+    assert scored.card.max_episode_steps == card.max_episode_steps
+    assert scored.card.learner == card.learner
