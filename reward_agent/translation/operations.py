@@ -41,19 +41,6 @@ def _where(machine: Tracer, condition: Any, a: Any = None, y: Any = None, **name
     return arithmetic.choose(arithmetic.as_flag(arithmetic.lift(condition)), a, y)
 
 
-def _choose(machine: Tracer, a: Any, b: Any, c: Any) -> Any:
-    """Return ``np.select`` of lists, or ``jax.lax.select`` of one condition."""
-    return _select(machine, a, b, c) if isinstance(a, Items | tuple) else _where(machine, a, b, c)
-
-
-def _select(machine: Tracer, condlist: Any, choicelist: Any, default: Any = 0.0) -> Any:
-    found = default
-    pairs = zip(machine.iterate(condlist), machine.iterate(choicelist), strict=True)
-    for condition, value in reversed(list(pairs)):
-        found = arithmetic.choose(arithmetic.lift(condition), value, found)
-    return found
-
-
 def _concatenate(machine: Tracer, arrays: Any, axis: Any = 0, **named: Any) -> Lanes:
     items: list[Lanes] = []
     for item in machine.iterate(arrays):
@@ -124,15 +111,6 @@ def _like(value: float) -> Callable[..., Lanes]:
     return make
 
 
-def _full(machine: Tracer, shape: Any, fill_value: Any, **named: Any) -> Any:
-    zeros = _zeros(0.0)(machine, shape)
-    return arithmetic.binary(ast.Add(), zeros, fill_value) if zeros.shape else fill_value
-
-
-def _full_like(machine: Tracer, a: Any, fill_value: Any, **named: Any) -> Any:
-    return arithmetic.binary(ast.Add(), arithmetic.binary(ast.Mult(), a, 0.0), fill_value)
-
-
 def _dot(machine: Tracer, a: Any, b: Any, **named: Any) -> Lanes:
     return arithmetic.dot(make_array(machine, a), make_array(machine, b))
 
@@ -144,15 +122,6 @@ def _cross(machine: Tracer, a: Any, b: Any, **named: Any) -> Lanes:
         "np.cross", arithmetic.fit(one, shape, is_row), arithmetic.fit(two, shape, is_row)
     )
     return Lanes(node, shape, is_row)
-
-
-def _sigmoid(machine: Tracer, a: Any) -> Any:
-    grown = arithmetic.binary(ast.Add(), 1.0, arithmetic.spread("np.exp", arithmetic.negate(a)))
-    return arithmetic.binary(ast.Div(), 1.0, grown)
-
-
-def _relu(machine: Tracer, a: Any) -> Lanes:
-    return arithmetic.spread("np.maximum", a, 0.0)
 
 
 def _reshape(machine: Tracer, a: Any, *shape: Any) -> Lanes:
@@ -178,45 +147,6 @@ def _reshape(machine: Tracer, a: Any, *shape: Any) -> Lanes:
     return Lanes(node, tuple(sizes), True, array.kind)
 
 
-def _flatten(machine: Tracer, a: Any, **named: Any) -> Lanes:
-    array = arithmetic.lift(a)
-    return array if len(array.shape) < 2 else _reshape(machine, array, -1)
-
-
-def _diff(machine: Tracer, a: Any, **named: Any) -> Lanes:
-    array = make_array(machine, a)
-    size = array.shape[-1]
-    assert isinstance(size, int)
-    node = nodes.call("np.diff", array.node, axis=nodes.literal(-1))
-    return Lanes(node, (*array.shape[:-1], size - 1), array.is_row)
-
-
-def _sort(machine: Tracer, a: Any, **named: Any) -> Lanes:
-    array = make_array(machine, a)
-    node = nodes.call("np.sort", array.node, axis=nodes.literal(-1))
-    return Lanes(node, array.shape, array.is_row)
-
-
-def _average(machine: Tracer, a: Any, weights: Any = None, **named: Any) -> Any:
-    if weights is None:
-        return arithmetic.reduce("np.mean", make_array(machine, a))
-    heavy = make_array(machine, weights)
-    total = arithmetic.reduce("np.sum", heavy)
-    return arithmetic.binary(ast.Div(), _dot(machine, a, heavy), total)
-
-
-def _count(machine: Tracer, a: Any, **named: Any) -> Lanes:
-    flag = arithmetic.as_flag(make_array(machine, a))
-    return arithmetic.reduce("np.sum", flag)
-
-
-def _linspace(machine: Tracer, start: Any, stop: Any, num: Any = 50, **named: Any) -> Any:
-    low, high, count = (arithmetic.unlift(item) for item in (start, stop, num))
-    if not isinstance(count, int) or count > _MOST_NUMBERS:
-        raise machine.refuse(f"linspace of {count} numbers", f"{_MOST_NUMBERS} at most")
-    return arithmetic.lift([low + (high - low) * i / max(count - 1, 1) for i in range(count)])
-
-
 def _interp(machine: Tracer, a: Any, xp: Any, fp: Any, **named: Any) -> Lanes:
     array, known, values = (make_array(machine, item) for item in (a, xp, fp))
     if not known.is_constant or not values.is_constant:
@@ -230,11 +160,6 @@ def _unsqueeze(machine: Tracer, a: Any, axis: Any = 0, **named: Any) -> Lanes:
     rank = len(array.shape) + 1
     place = arithmetic.unlift(axis) % rank
     return indexing.get_item(array, (*[slice(None)] * place, None))
-
-
-def _at_least_2d(machine: Tracer, a: Any) -> Lanes:
-    array = make_array(machine, a)
-    return array if len(array.shape) > 1 else indexing.get_item(array, (None, Ellipsis))
 
 
 def _squeeze(machine: Tracer, a: Any, axis: Any = None, **named: Any) -> Lanes:
@@ -254,44 +179,11 @@ def _item(machine: Tracer, a: Any, **named: Any) -> Lanes:
     return indexing.get_item(array, (0,) * len(array.shape)) if array.shape else array
 
 
-def _cond(machine: Tracer, test: Any, yes: Any, no: Any, *given: Any, **named: Any) -> Any:
-    """Return what ``jax.lax.cond`` does: both functions, and a choice."""
-    sides = [machine.call(function, given, {}) for function in (yes, no)]
-    return _where(machine, test, *sides)
-
-
-def _fori(machine: Tracer, low: Any, high: Any, body: Any, start: Any) -> Any:
-    value = start
-    for number in machine.iterate(range(arithmetic.unlift(low), arithmetic.unlift(high))):
-        value = machine.call(body, (number, value), {})
-    return value
-
-
 def _log(machine: Tracer, a: Any, base: Any = None) -> Any:
     whole = arithmetic.spread("np.log", a)
     if base is None:
         return whole
     return arithmetic.binary(ast.Div(), whole, arithmetic.spread("np.log", base))
-
-
-def _distance(machine: Tracer, a: Any, b: Any, **named: Any) -> Any:
-    between = arithmetic.binary(ast.Sub(), make_array(machine, a), make_array(machine, b))
-    return arithmetic.reduce("np.linalg.norm", between)
-
-
-def _add_all(machine: Tracer, items: Any, **named: Any) -> Any:
-    return arithmetic.reduce("np.sum", make_array(machine, items))
-
-
-def _softplus(machine: Tracer, a: Any, **named: Any) -> Any:
-    return arithmetic.spread("np.log1p", arithmetic.spread("np.exp", a))
-
-
-def _arange(machine: Tracer, *ends: Any, **named: Any) -> Any:
-    numbers = [arithmetic.unlift(end) for end in ends]
-    if any(not isinstance(number, int) for number in numbers):
-        raise machine.refuse("arange of what is no whole number", "write its numbers as a list")
-    return arithmetic.lift(machine.iterate(range(*numbers)))
 
 
 def _running(word: str) -> Callable[..., Lanes]:
@@ -305,55 +197,29 @@ def _running(word: str) -> Callable[..., Lanes]:
 
 SPECIAL: dict[str, Callable[..., Any]] = {
     "clip": _clip,
-    "clamp": _clip,
     "where": _where,
-    "select": lambda machine, a, b, c=0.0, **named: _choose(machine, a, b, c),
     "concatenate": _concatenate,
-    "concat": _concatenate,
     "hstack": _concatenate,
-    "append": lambda machine, a, b, **named: _concatenate(machine, (a, b)),
-    "cat": _concatenate,
     "stack": _stack,
     "zeros": _zeros(0.0),
     "ones": _zeros(1.0),
     "zeros_like": _like(0.0),
     "ones_like": _like(1.0),
-    "full_like": _full_like,
     "dot": _dot,
     "matmul": _dot,
     "inner": _dot,
     "vdot": _dot,
     "cross": _cross,
-    "sigmoid": _sigmoid,
-    "relu": _relu,
     "reshape": _reshape,
-    "ravel": _flatten,
-    "flatten": _flatten,
-    "diff": _diff,
-    "sort": _sort,
-    "average": _average,
-    "count_nonzero": _count,
-    "linspace": _linspace,
+    "sort": _running("np.sort"),
     "interp": _interp,
-    "unsqueeze": _unsqueeze,
     "expand_dims": _unsqueeze,
     "squeeze": _squeeze,
-    "atleast_2d": _at_least_2d,
     "item": _item,
-    "cond": _cond,
-    "fori_loop": _fori,
     "log": _log,
-    "dist": _distance,
-    "fsum": _add_all,
-    "softplus": _softplus,
-    "full": _full,
-    "arange": _arange,
     "cumsum": _running("np.cumsum"),
     "cumprod": _running("np.cumprod"),
     "mv": _dot,
     "is_tensor": lambda machine, a: isinstance(a, Lanes),
-    "flip": lambda machine, a, *given, **named: indexing.get_item(
-        make_array(machine, a), slice(None, None, -1)
-    ),
     "view": _reshape,
 }

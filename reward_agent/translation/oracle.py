@@ -23,7 +23,7 @@ import numpy as np
 
 from reward_agent.rewards.language import split_names
 from reward_agent.simulation.state import FloatArray, State, Transition
-from reward_agent.translation import inner, isaac, nodes
+from reward_agent.translation import inner, nodes, written
 from reward_agent.translation.entry import Payer, list_entries, weigh_table
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.machine import Tracer
@@ -340,7 +340,7 @@ def _load(tree: ast.Module, inputs: Inputs, watch: Callable[..., Any]) -> dict[s
 
 def _make_terms() -> dict[str, Any]:
     names: dict[str, Any] = {"np": np}
-    exec(isaac.TERMS, names)
+    exec(written.TERMS, names)
     return {key: value for key, value in names.items() if callable(value)}
 
 

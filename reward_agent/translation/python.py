@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reward_agent.rewards.language import split_names
-from reward_agent.translation import arithmetic, indexing, operations, remedies
+from reward_agent.translation import arithmetic, indexing, operations, remedies, written
 from reward_agent.translation.indexing import get_item
 from reward_agent.translation.journal import ABSENT, mark_entry
 from reward_agent.translation.values import (
@@ -50,10 +50,12 @@ def _is_plain(value: Any) -> bool:
 
 def call_builtin(machine: Tracer, name: str, given: Sequence[Any], named: Mapping[str, Any]) -> Any:
     """Return what a function of Python's own returns."""
-    function = _BUILTIN_CALLS.get(name)
+    if name in _BUILTIN_CALLS:
+        return _BUILTIN_CALLS[name](machine, *given, **named)
+    function = written.find_function(name, "builtins")
     if function is None:
         raise machine.refuse(f"{name}(…)", remedies.replace_word(name))
-    return function(machine, *given, **named)
+    return machine.call_function(function, tuple(given), named)
 
 
 def _to_float(machine: Tracer, value: Any = 0.0) -> Any:
@@ -165,11 +167,6 @@ def _zip(machine: Tracer, *lists: Any, **named: Any) -> Items:
     return Items(enumerate([*zip(*(machine.iterate(item) for item in lists), strict=False)]))
 
 
-def _map(machine: Tracer, function: Any, *lists: Any) -> Items:
-    rows = zip(*(machine.iterate(item) for item in lists), strict=False)
-    return Items(enumerate([machine.call(function, row, {}) for row in rows]))
-
-
 def make_table(machine: Tracer, given: Any = (), **named: Any) -> Table:
     """Return what ``dict`` does."""
     table = (
@@ -213,16 +210,6 @@ def _list_attributes(machine: Tracer, owner: Any) -> Items:
     return Items(enumerate(sorted(map(str, names))))
 
 
-def _filter(machine: Tracer, function: Any, items: Any) -> Items:
-    kept = []
-    for item in machine.iterate(items):
-        test = machine.test(item if function is None else machine.call(function, (item,), {}))
-        if not isinstance(test, bool):
-            raise machine.refuse("a filter by what the simulation holds", "choose with np.where")
-        kept += [item] if test else []
-    return Items(enumerate(kept))
-
-
 def _isinstance_of(machine: Tracer, value: Any, kinds: Any) -> bool:
     listed = kinds if isinstance(kinds, tuple) else (kinds,)
     if isinstance(value, Instance):
@@ -244,10 +231,6 @@ def _round(machine: Tracer, value: Any, ndigits: Any = 0) -> Any:
     if _is_plain(plain):
         return round(plain, arithmetic.unlift(ndigits) or None)
     return arithmetic.spread("np.round", value, arithmetic.unlift(ndigits))
-
-
-def _pow(machine: Tracer, one: Any, two: Any) -> Any:
-    return machine.combine(ast.Pow(), one, two)
 
 
 def _sorted(machine: Tracer, items: Any, key: Any = None, reverse: Any = False) -> Any:
@@ -272,12 +255,7 @@ _BUILTIN_CALLS: dict[str, Callable[..., Any]] = {
     "hasattr": _has_attribute,
     "setattr": _set_attribute,
     "dir": _list_attributes,
-    "filter": _filter,
     "callable": lambda machine, value: isinstance(value, Function | Bound | Partial | Class),
-    "divmod": lambda machine, one, two: (
-        machine.combine(ast.FloorDiv(), one, two),
-        machine.combine(ast.Mod(), one, two),
-    ),
     "globals": lambda machine: Table(machine.scope.names),
     "set": lambda machine, items=(): Items(enumerate(dict.fromkeys(machine.iterate(items)))),
     "type": lambda machine, value: (
@@ -288,10 +266,8 @@ _BUILTIN_CALLS: dict[str, Callable[..., Any]] = {
     "len": _length,
     "list": lambda machine, items=(): Items(enumerate(machine.iterate(items))),
     "tuple": lambda machine, items=(): tuple(machine.iterate(items)),
-    "map": _map,
     "max": _smallest("np.maximum"),
     "min": _smallest("np.minimum"),
-    "pow": _pow,
     "range": _range,
     "reversed": lambda machine, items: Items(enumerate(machine.iterate(items)[::-1])),
     "round": _round,

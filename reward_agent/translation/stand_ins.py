@@ -6,11 +6,8 @@ library that only says or draws something does nothing; anything else fails when
 
 from __future__ import annotations
 
-import collections
-import dataclasses
 import functools
 import importlib
-import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
@@ -19,6 +16,8 @@ import numpy as np
 
 from reward_agent.rewards import library
 from reward_agent.rewards.language import split_names
+from reward_agent.translation import words, written
+from reward_agent.translation.words import SAME
 
 _MODULES = split_names(
     "__future__ abc collections copy dataclasses enum functools itertools math numbers numpy "
@@ -127,11 +126,7 @@ def make_import(known: Mapping[str, Any]) -> Callable[..., Any]:
 # --- torch ----------------------------------------------------------------------------------------
 
 _NUMPYS = {
-    "absolute": "abs", "acos": "arccos", "asin": "arcsin", "atan": "arctan", "atan2": "arctan2",
-    "cat": "concatenate", "concat": "concatenate", "pow": "power", "mul": "multiply",
-    "sub": "subtract", "div": "divide", "amax": "max", "amin": "min", "unsqueeze": "expand_dims",
-    "matmul": "matmul", "bmm": "matmul", "flip": "flip", "fabs": "abs", "as_tensor": "asarray",
-    "tensor": "array", "from_numpy": "asarray",
+    **SAME, "as_tensor": "asarray", "tensor": "array", "from_numpy": "asarray",
 }  # fmt: skip
 _AS_IT_IS = split_names(
     "float double clone detach cpu cuda to contiguous requires_grad_ long int half numpy"
@@ -233,14 +228,12 @@ class _Torch:
     zeros, ones = staticmethod(_fill(0.0)), staticmethod(_fill(1.0))
     no_grad = inference_mode = staticmethod(lambda *given: given[0] if given else nullcontext())
     _own: Mapping[str, Callable[..., Any]] = {
-        "clamp": _clamp, "clip": _clamp, "std": _spread("std"), "var": _spread("var"),
-        "norm": _norm, "vector_norm": _norm, "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
-        "relu": lambda a: np.maximum(a, 0.0), "softplus": lambda a: np.log1p(np.exp(a)),
-        "zeros_like": lambda a, **named: np.zeros(np.shape(a)),
+        "clip": _clamp, "std": _spread("std"), "var": _spread("var"), "norm": _norm,
+        "vector_norm": _norm, "zeros_like": lambda a, **named: np.zeros(np.shape(a)),
         "ones_like": lambda a, **named: np.ones(np.shape(a)),
         "full_like": lambda a, value, **named: np.full(np.shape(a), value, float),
         "is_tensor": lambda a: isinstance(a, np.ndarray),
-        "square": np.square, "view": lambda a, *shape: np.reshape(a, shape), "select": np.where,
+        "view": lambda a, *shape: np.reshape(a, shape), "select": np.where,
     }  # fmt: skip
 
     def __init__(self) -> None:
@@ -251,7 +244,9 @@ class _Torch:
         if name in ("Module", "device"):
             return Base
         word = _NUMPYS.get(name, name)
-        function = self._own.get(name) or getattr(np, word, None)
+        function = self._own.get(word) or getattr(np, word, None)
+        if function is None and word in _WRITTEN:
+            return _WRITTEN[word]
         if function is None or name.startswith("__"):
             raise AttributeError(name)
         return _translate(function)
@@ -261,6 +256,8 @@ class _Torch:
         return yes(*given) if test else no(*given)
 
 
+_WRITTEN: dict[str, Any] = {"np": np, "functools": functools}
+exec(written.ARRAYS, _WRITTEN)
 _METHODS = split_names(
     "sum mean max min std var prod all any norm clamp clip argmax argmin unsqueeze view abs "
     "square exp cumsum"
@@ -284,7 +281,8 @@ class _Jax:
 jax = _Jax()
 # What a name stands for that a pasted snippet does not import.
 CONVENTIONS = {
-    "np": np, "numpy": np, "jnp": np, "jp": np, "torch": torch, "F": torch, "jax": jax,
-    "math": math, "deque": collections.deque, "defaultdict": collections.defaultdict,
-    "partial": functools.partial, "dataclass": dataclasses.dataclass,
-}  # fmt: skip
+    name: functools.reduce(
+        getattr, word.path.split(".")[1:], make_import({})(word.path.split(".")[0])
+    )
+    for name, word in words.CONVENTIONS.items()
+}

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reward_agent.rewards.language import split_names
-from reward_agent.translation import arithmetic, isaac, nodes, operations, python, remedies
+from reward_agent.translation import arithmetic, nodes, operations, python, remedies, written
 from reward_agent.translation.values import (
     Cells,
     Class,
@@ -30,39 +30,17 @@ if TYPE_CHECKING:
     from reward_agent.translation.machine import Tracer
 
 _CONSTANTS = {
-    "pi": math.pi,
-    "e": math.e,
-    "inf": math.inf,
-    "Inf": math.inf,
-    "infty": math.inf,
-    "nan": math.nan,
-    "NaN": math.nan,
-    "tau": math.tau,
-    "newaxis": None,
-}
+    "pi": math.pi, "e": math.e, "tau": math.tau, "inf": math.inf, "Inf": math.inf,
+    "infty": math.inf, "nan": math.nan, "NaN": math.nan, "newaxis": None,
+}  # fmt: skip
 # What is the same word in NumPy, by the words of the others.
-_SAME = {
-    "fabs": "abs",
-    "absolute": "abs",
-    "arccos": "arccos",
-    "acos": "arccos",
-    "asin": "arcsin",
-    "atan": "arctan",
-    "atan2": "arctan2",
-    "acosh": "arccosh",
-    "asinh": "arcsinh",
-    "atanh": "arctanh",
-    "pow": "power",
-    "mul": "multiply",
-    "sub": "subtract",
-    "add": "add",
-    "div": "divide",
-    "amax": "max",
-    "amin": "min",
-    "round_": "round",
-    "sigmoid": "sigmoid",
-    "relu": "relu",
-}
+SAME = {
+    "fabs": "abs", "absolute": "abs", "acos": "arccos", "asin": "arcsin", "atan": "arctan",
+    "atan2": "arctan2", "acosh": "arccosh", "asinh": "arcsinh", "atanh": "arctanh", "pow": "power",
+    "mul": "multiply", "sub": "subtract", "div": "divide", "amax": "max", "amin": "min",
+    "ravel": "flatten", "concat": "concatenate", "cat": "concatenate", "clamp": "clip",
+    "unsqueeze": "expand_dims", "bmm": "matmul",
+}  # fmt: skip
 _ELEMENTWISE = split_names(
     """
     abs add arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt ceil copysign cos cosh deg2rad
@@ -131,9 +109,9 @@ def get_constant(word: Word) -> Any:
 
 def is_known(word: Word) -> bool:
     """Whether a library has a name, of those that are known here."""
-    known = _ELEMENTWISE | _FLAGS | _REDUCTIONS | _AS_IS | set(_CONSTANTS) | set(_SAME)
-    is_word = word.name in known or word.name in operations.SPECIAL
-    return word.module in _LIBRARY and is_word
+    known = _ELEMENTWISE | _FLAGS | _REDUCTIONS | _AS_IS | set(_CONSTANTS) | set(SAME)
+    known |= {*operations.SPECIAL, *written.load(written.ARRAYS)}
+    return word.module in _LIBRARY and word.name in known
 
 
 # --- calls ---------------------------------------------------------------------------------------
@@ -176,9 +154,9 @@ def _call_other(
         return python.call_helper(machine, function, given, named)
     if function.name == "tolerance":
         return _tolerance(machine, *given, **named)
-    term = isaac.find_term(function.path)
+    term = written.find_term(function.path)
     if term is not None:
-        isaac.check_chosen(named)
+        written.check_chosen(named)
         return machine.call_function(term, tuple(given), named)
     if function.name == "SceneEntityCfg":
         chosen = {"name": given[0] if given else "robot", "joint_ids": slice(None)}
@@ -258,10 +236,13 @@ def call_library(
 ) -> Any:
     """Return what a function of NumPy, torch, JAX or math returns."""
     options = {_KEYWORDS.get(key, key): v for key, v in named.items() if key not in _NO_MATTER}
-    word = _SAME.get(name.rstrip("_"), name.rstrip("_"))
+    word = SAME.get(name.rstrip("_"), name.rstrip("_"))
     special = operations.SPECIAL.get(word)
     if special is not None:
         return special(machine, *given, **options)
+    function = written.find_function(word)
+    if function is not None:
+        return machine.call_function(function, tuple(given), options)
     if word in _REDUCTIONS:
         return _reduce(machine, word, given, options, module == "torch" or "dim" in named)
     if word in _AS_IS:

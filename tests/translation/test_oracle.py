@@ -11,7 +11,7 @@ import pytest
 from support.people import make_ground
 from translation.styles import TAKEN
 
-from reward_agent.translation import isaac
+from reward_agent.translation import robots
 from reward_agent.translation.translate import translate_file
 
 
@@ -79,7 +79,7 @@ def test_a_number_that_is_none_is_told_by_its_line() -> None:
 
 def test_the_body_s_frame_is_the_world_s_turned_back() -> None:
     names: dict[str, Any] = {"np": np}
-    exec(isaac._MOTION, names)
+    exec(robots.MOTION, names)
     whole = np.array([0.5, -0.1, 0.7, 0.2])
     of = SimpleNamespace(orientation=tuple(whole / np.linalg.norm(whole)))
     v = np.array([1.0, -2.0, 0.5])
