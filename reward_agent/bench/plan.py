@@ -149,7 +149,7 @@ def _read_task(name: str) -> _TaskFiles:
         task,
         (
             card.model_dump_json(exclude_defaults=True),
-            task.model_dump_json(exclude_defaults=True),
+            task.model_dump_json(exclude_defaults=True, exclude={"own_reward"}),
             metric,
         ),
     )
@@ -170,6 +170,7 @@ def _make_job(
         "video": False,
         "slots": 1,
         "early_stop": False,
+        "own_reward": False,
         ("preset" if suite.budget in PRESETS else "steps"): suite.budget,
         **choices.place,
     }

@@ -74,6 +74,16 @@ class Variant(Record):
     )
 
 
+class OwnReward(Record):
+    """What Gymnasium's own reward made of a task, in one training that was measured before."""
+
+    seed: int = Field(0, ge=0)
+    total_timesteps: int = Field(0, ge=0, description="env steps of the training")
+    n_episodes: int = Field(16, ge=1)
+    task_score: Finite | None = Field(None, description="by the task's metric; None: not measured")
+    success_rate: float | None = Field(None, ge=0, le=1)
+
+
 class TaskSpec(FileRecord):
     """A task: what to do, how it is scored, and what it changes on the environment's card.
 
@@ -101,6 +111,9 @@ class TaskSpec(FileRecord):
     metric: Variant | None = Field(None, description="in place of a metric.py of its own")
     reference_reward: Variant | None = Field(None, description="in place of a file of its own")
     sparse_reward: Variant | None = Field(None, description="in place of a file of its own")
+    own_reward: OwnReward | None = Field(
+        None, description="where the reference reward is Gymnasium's own: what it made of the task"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -238,6 +251,17 @@ def read_task_metric(env: EnvCard | str, task: TaskSpec) -> str | None:
 def read_reference_reward(env: EnvCard | str, task: TaskSpec) -> str | None:
     """Return the source of the reward that a person wrote for a task, or None; as the metric."""
     return _read_source(_load_card(env), task, REFERENCE_REWARD_FILE, task.reference_reward)
+
+
+def read_own_reward(env: EnvCard | str) -> str | None:
+    """Return the source of the reward that Gymnasium itself pays in an environment, or None.
+
+    It is the reference reward of the task that says so.
+    """
+    card = _load_card(env)
+    tasks = (load_task(card, name) for name in list_tasks(card))
+    own = next((task for task in tasks if task.own_reward is not None), None)
+    return None if own is None else read_reference_reward(card, own)
 
 
 def read_sparse_reward(env: EnvCard | str, task: TaskSpec) -> str | None:

@@ -128,19 +128,15 @@ def make_footages(
     return footages
 
 
-def thin_out(name: str, pose: FloatArray) -> Footage:
-    """Return an episode with its poses at a few moments and no others, to be drawn as a strip.
-
-    More of them are early: a fall is soon over.
+def make_behaviour_footage(name: str, pose: FloatArray) -> Footage:
+    """Return an episode of a behaviour; more of its moments are early, for a fall is soon over.
 
     Args:
         name: what the robot does, written beneath each moment.
         pose: ``(T, n)``.
     """
     steps = sorted({round(share * (len(pose) - 1)) for share in _SHEET_MOMENTS})
-    kept = np.zeros_like(pose)
-    kept[steps] = pose[steps]
-    return Footage(kept, name, "", dict.fromkeys(steps, name))
+    return Footage(pose, name, "", dict.fromkeys(steps, name), name=name)
 
 
 def _describe(score: EpisodeScore) -> str:

@@ -74,6 +74,15 @@ STRIP_FILE = "strip.webp"
 FOOTAGE_FILE = "footage.npz"
 GIVEN_FILE = "given"
 STATISTICS_FILE = "statistics.npz"
+# What a robot does without a trained policy.
+Behaviour = Literal[
+    "start pose held", "limp", "random actions", "falling at once", "actuators at their ends"
+]
+ALL_BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
+# Enough to see what a program pays for doing nothing: these take a second or two.
+UNSKILLED = ALL_BEHAVIOURS[:4]
+# Where they lie in the folder of a run, and the metric's word on them in their own.
+BEHAVIOURS_DIR, SCORE_DIR = "behaviours", "score"
 # Of a zip of Stable-Baselines3's, and of what is in it.
 MAX_SB3_BYTES = 256 * 2**20
 
@@ -386,7 +395,7 @@ class FilmJob(Job):
     is_sheet: bool = False
     style: FilmStyle = FilmStyle()
     footage_files: tuple[FileName, ...] = Field((FOOTAGE_FILE,), min_length=1, max_length=4)
-    episodes: tuple[EpisodeName, ...] = Field(("median",), min_length=1, max_length=4)
+    episodes: tuple[EpisodeName | Behaviour, ...] = Field(("median",), min_length=1, max_length=4)
     renderer: str = Field("", description="OpenGL that is known to draw here; empty: try")
 
 
@@ -513,17 +522,6 @@ class RelabelJob(Job):
     metric_sha256: Sha256 | None = Field(None, description="of metric.py, where there is one")
     is_trusted: bool = Field(False, description="whether a person wrote that")
     gamma: float = 0.99
-
-
-# What a robot does without a trained policy.
-Behaviour = Literal[
-    "start pose held", "limp", "random actions", "falling at once", "actuators at their ends"
-]
-ALL_BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
-# Enough to see what a program pays for doing nothing: these take a second or two.
-UNSKILLED = ALL_BEHAVIOURS[:4]
-# Where they lie in the folder of a run, and the metric's word on them in their own.
-BEHAVIOURS_DIR, SCORE_DIR = "behaviours", "score"
 
 
 class RecordResult(FileRecord):

@@ -28,6 +28,7 @@ class RunOptions(TypedDict, total=False):
     eval_episodes: int
     target_score: float | None
     early_stop: bool
+    own_reward: bool | None
     max_repairs: int
     adversary_steps: int | None
     critic: bool

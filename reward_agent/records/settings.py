@@ -183,6 +183,12 @@ class SearchSettings(Record):
         "so end a task that can be done, at its own target with every episode a success; end one "
         "without an upper end when a round improves nothing",
     )
+    own_reward: bool | None = setting(
+        None,
+        "train Gymnasium's own reward once as well, to hold the result against; by default where "
+        "that is a tenth of the run's env steps or less",
+        in_digest=False,
+    )
     max_repairs: int = setting(2, "repairs of one program after findings", ge=0, le=10)
     adversary_steps: int | None = setting(
         None,

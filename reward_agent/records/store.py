@@ -9,6 +9,8 @@
       LOCK                    held by the process that works on the run
       given/<n>/              a person's reward that the run starts from: reward.py, original.txt
       behaviours/             folder of a job: what the robot does without a policy
+      baselines/<name>/       what the result is held against: film of the robot untrained,
+                              training/ and evaluation/ of Gymnasium's own reward
       iterations/<i>/iteration.json            written last: existing means complete
       iterations/<i>/candidates/<id>/          one program and all that happened to it
         draft.json            the program was accepted or given up; written last of its stage
@@ -446,6 +448,16 @@ class RunStore:
     def given_dir(self, number: int) -> Path:
         """Folder of a person's reward that the run starts from."""
         return self.dir / "given" / str(number)
+
+    @property
+    def untrained_dir(self) -> Path:
+        """Folder of the film of the robot untrained."""
+        return self.dir / "baselines" / "untrained"
+
+    @property
+    def own_reward_dir(self) -> Path:
+        """Folder of the training with Gymnasium's own reward."""
+        return self.dir / "baselines" / "own_reward"
 
     def name_file(self, path: Path) -> str:
         """Return a file's name within the run."""

@@ -14,6 +14,8 @@ from reward_agent.records.jobs import (
     RESULT_FILE,
     SCORE_DIR,
     UNSKILLED,
+    Behaviour,
+    EvaluateResult,
     RecordResult,
     ScoreJob,
     ScoreResult,
@@ -21,7 +23,7 @@ from reward_agent.records.jobs import (
 from reward_agent.records.store import Candidate, RunRecord, RunStore, rank_candidates
 from reward_agent.report.charts import shorten
 from reward_agent.text import count
-from reward_agent.types import EpisodeScore, RewardProgram, rank_value
+from reward_agent.types import EpisodeScore, Evaluation, RewardProgram, rank_value
 
 # Of a metric's docstring: "``drift`` m", "``reach`` and ``lift`` m".
 _PARTS = r"((?:``\w+``(?:\sand\s)?)+)\s*\(?(m/s|rad/s|0/1|turns|rad|m|s|N)\b"
@@ -31,7 +33,7 @@ _PARTS = r"((?:``\w+``(?:\sand\s)?)+)\s*\(?(m/s|rad/s|0/1|turns|rad|m|s|N)\b"
 class Untrained:
     """The best that the robot did without a policy: held still, limp, at random or falling."""
 
-    behaviour: str
+    behaviour: Behaviour
     task_score: float
     n_done: int
     n_episodes: int
@@ -74,7 +76,7 @@ def read_untrained(store: RunStore, metric_source: str) -> Untrained | None:
     return max(found, key=lambda item: item.task_score, default=None)
 
 
-def _describe(name: str, episodes: Sequence[EpisodeScore]) -> Untrained:
+def _describe(name: Behaviour, episodes: Sequence[EpisodeScore]) -> Untrained:
     score = fmean(rank_value(episode.task_score) for episode in episodes)
     return Untrained(name, score, sum(e.success for e in episodes), len(episodes))
 
@@ -84,8 +86,18 @@ def find_first(candidates: Iterable[Candidate]) -> Candidate | None:
     return next(iter(rank_candidates(c for c in candidates if c.iteration == 0)), None)
 
 
+def read_own(store: RunStore) -> Evaluation | None:
+    """Return what a policy did that was trained in the run with Gymnasium's own reward."""
+    found = read_optional(store.own_reward_dir / "evaluation" / RESULT_FILE, EvaluateResult)
+    return found.best if found is not None else None
+
+
 def list_measures(
-    run: RunRecord, untrained: Untrained | None, first: Candidate | None, result: Bar | None
+    run: RunRecord,
+    untrained: Untrained | None,
+    first: Candidate | None,
+    own: Evaluation | None,
+    result: Bar | None,
 ) -> list[Bar]:
     """Return the lines beside the film, the result first, the target last."""
     measures = [result] if result else []
@@ -97,11 +109,29 @@ def list_measures(
         done = say_done(untrained.n_done / untrained.n_episodes, untrained.n_episodes)
         measures.append(Bar(f"untrained: {untrained.behaviour}", untrained.task_score, done))
     if run.card.gymnasium_id:
-        own = f"Gymnasium's own reward, {run.card.gymnasium_id}"
-        measures.append(Bar(own, None, "not run"))
+        measures.append(_describe_own(run, own))
     if run.task.target_score is not None:
         measures.append(Bar("asked for", run.task.target_score))
     return measures
+
+
+def _describe_own(run: RunRecord, own: Evaluation | None) -> Bar:
+    """Say what Gymnasium's own reward makes of the task: here, or where it was measured before."""
+    words = f"Gymnasium's own reward, {run.card.gymnasium_id}"
+    if own is not None:
+        done = say_done(own.success_rate, own.n_episodes)
+        return Bar(f"{words}, trained once with a fresh seed", own.task_score, done)
+    known = run.task.own_reward
+    if known is None or known.task_score is None:
+        return Bar(words, None, "not trained: add --own-reward")
+    command = (
+        f"reward-agent train --env {run.card.name} --task {run.task.name} "
+        f"--steps {known.total_timesteps} --seed {known.seed}"
+    )
+    done = say_done(known.success_rate, known.n_episodes)
+    note = f"{done}; not of this run, but of `{command}`" if done else f"of `{command}`"
+    steps = f"{known.total_timesteps:,} env steps"
+    return Bar(f"{words}, measured before: {steps}", known.task_score, note)
 
 
 def _list_of_seeds(run: RunRecord) -> Iterator[Bar]:

@@ -82,12 +82,15 @@ def _say_score(score: float, unit: str) -> str:
 
 
 def _describe_others(view: RunView) -> str:
-    """Say what the robot reaches untrained and after the first round, as far as is known."""
+    """Say what the robot reaches untrained, after the first round and by its own reward."""
     first, unit = view.first, view.run.task.unit
     told = [f"{_say_score(view.untrained.task_score, unit)} untrained"] if view.untrained else []
     if first is not None and first.task_score is not None and len(view.iterations) > 1:
         told.append(f"{_say_score(first.task_score, unit)} after the first round")
-    return f", against {' and '.join(told)}" if told else ""
+    if view.own is not None and view.own.task_score is not None:
+        told.append(f"{_say_score(view.own.task_score, unit)} with Gymnasium's own reward")
+    listed = " and ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
+    return f", against {listed}" if told else ""
 
 
 def list_beside(view: RunView) -> list[Bar]:
@@ -96,7 +99,7 @@ def list_beside(view: RunView) -> list[Bar]:
     if evaluation is not None and evaluation.task_score is not None:
         done = say_done(evaluation.success_rate, evaluation.n_episodes)
         result = Bar("this policy", evaluation.task_score, done, is_result=True)
-    return list_measures(view.run, view.untrained, view.first, result)
+    return list_measures(view.run, view.untrained, view.first, view.own, result)
 
 
 def describe_choice(view: RunView) -> str:

@@ -29,7 +29,7 @@ from reward_agent.records.trial import (
     list_retrials,
     read_trial,
 )
-from reward_agent.report.beside import Untrained, find_first, read_untrained
+from reward_agent.report.beside import Untrained, find_first, read_own, read_untrained
 from reward_agent.report.given import GivenTrace, trace_given
 from reward_agent.types import Evaluation, TermCurve
 
@@ -100,6 +100,7 @@ class RunView:
             first; and of the best of the first round.
         video_note: why there are none.
         untrained: the best that the robot did without a policy, where that was measured.
+        own: of a policy trained with Gymnasium's own reward, where one was.
         strip: bytes of the picture with key moments of the same episode, or None.
         metric_source: the metric that scored the run, if there is one.
         costs: what its language model was paid.
@@ -124,6 +125,7 @@ class RunView:
     climbs: tuple[tuple[str, bytes], ...] = ()
     given: tuple[GivenTrace, ...] = ()
     untrained: Untrained | None = None
+    own: Evaluation | None = None
 
     @property
     def has_mp4(self) -> bool:
@@ -186,6 +188,7 @@ class RunView:
 MAX_VIDEO_BYTES, _MAX_FILMS_BYTES = 6 * 2**20, 8 * 2**20
 _EPISODES: dict[str, str] = {
     "median": "a usual try", "best": "its best try", "worst": "its worst try",
+    "untrained": "untrained", "own": "Gymnasium's own reward",
 }  # fmt: skip
 MAX_STRIP_BYTES = 128 * 2**10
 MAX_SHEET_BYTES, _MAX_SHEETS = 512 * 2**10, 6
@@ -212,6 +215,7 @@ def load_run_view(run_dir: Path) -> RunView:
         films=_read_films(store, run, path, video, [entry.candidate for entry in entries]),
         video_note=note,
         untrained=read_untrained(store, metric_source),
+        own=read_own(store),
         strip=_read_picture(path.with_name(STRIP_FILE), MAX_STRIP_BYTES) if path else None,
         metric_source=metric_source,
         costs=summarise_costs(read_calls(run_dir)),
@@ -309,6 +313,10 @@ def _read_films(
     first = find_first(candidates)
     if first is not None and (place := place_film(store, run, first)) != path:
         places |= {"first": place}
+    places |= {
+        "untrained": store.untrained_dir / VIDEO_FILE,
+        "own": store.own_reward_dir / "evaluation" / VIDEO_FILE,
+    }
     for key, place in places.items():
         data = _read_film(place)
         if data and sum(map(len, shown.values())) + len(data) <= _MAX_FILMS_BYTES:

@@ -23,10 +23,11 @@ from reward_agent.errors import (
 from reward_agent.executors import JobRequest
 from reward_agent.executors.slots import ProgressCallback, SlotExecutor
 from reward_agent.files import make_folder, make_scratch, read_text, write_atomic
-from reward_agent.records.disk import write_text
+from reward_agent.records.disk import read_optional, write_text
 from reward_agent.records.events import Event, Listener
 from reward_agent.records.jobs import (
     PROGRAM_FILE,
+    RESULT_FILE,
     CheckEnvResult,
     Job,
     Limits,
@@ -48,7 +49,7 @@ from reward_agent.rewards.choices import describe_choices, read_choices
 from reward_agent.run.blame import Surroundings, find_blame
 from reward_agent.sandbox.runner import JobExit, describe_failure
 from reward_agent.threads import Background
-from reward_agent.types import Finding, RewardProgram
+from reward_agent.types import Finding, RewardProgram, TrainingResult
 
 _FLAG = re.compile(r"--[a-z][a-z-]+")
 # A run that ends by an error waits no longer for those who listen.
@@ -266,6 +267,8 @@ def count_spent(run: ActiveRun, **changes: object) -> RunRecord:
     known = sum(c.total_timesteps for c in run.store.list_finished())
     known += sum(_count_confirming(run, item) for item in record.confirmations)
     known += sum(trial.total_timesteps for trial in list_trials(run.store))
+    own = read_optional(run.store.own_reward_dir / "training" / RESULT_FILE, TrainingResult)
+    known += own.total_timesteps if own is not None else 0
     # What was trained stays counted, whatever became of its record.
     other = max(record.other_timesteps, before.total_timesteps - known)
     spent = {

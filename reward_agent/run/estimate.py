@@ -48,6 +48,8 @@ Counted = NDArray[np.float64]
 _NEEDED, _TRIES = np.array([0.25, 1.0]), np.array([1.0, 2.0])
 # Share of the full budget that racing spends; all of it where two near ties are alone.
 _RACED = np.array([0.45, 1.0])
+# Of a run's env steps, what may go into Gymnasium's own reward where nobody says.
+_OWN_SHARE = 0.1
 # Tokens beside the rendered prompt: what was measured of the best program, and of an earlier one.
 _SUMMARY_TOKENS, _ENTRY_TOKENS = 2_600.0, 150.0
 # The measurements of large environments are longer; tokenisers differ.
@@ -145,7 +147,8 @@ def estimate_design(
     climbs = np.zeros(2) if has_metric else _count_climbs(settings)
     counted = _count_all(settings, provider, Subject(card, spec), climbs, has_metric=has_metric)
     expense, price_notes = _price_all(settings, provider, counted)
-    steps = count_steps(settings) + n_given * settings.steps + climbs
+    n_known = n_given + trains_own_reward(settings, card)
+    steps = count_steps(settings) + n_known * settings.steps + climbs
     rate, speed_note = _find_rate(card, runs_dir)
     # Trainings side by side, and replies of which several come at a time.
     wall_s = steps / rate / count_slots(settings.slots)
@@ -158,7 +161,8 @@ def estimate_design(
         notes=(
             f"{settings.candidates} programs x {settings.iterations} rounds x {settings.steps:,} "
             f"steps, {settings.winner_seeds} fresh seeds for each of the two best"
-            + (f", {n_given} given" if n_given else ""),
+            + (f", {n_given} given" if n_given else "")
+            + (", Gymnasium's own reward" if n_known > n_given else ""),
             speed_note,
             *price_notes,
             *([] if has_metric else [_describe_proposal(spec.name, settings)]),
@@ -386,6 +390,13 @@ def count_steps(settings: RunSettings) -> Pair:
     is_raced = settings.racing != "none" and settings.candidates > 1
     n_trainings = n_programs * (_RACED if is_raced else np.ones(2))
     return (n_trainings + min(2, n_programs) * settings.winner_seeds) * settings.steps
+
+
+def trains_own_reward(settings: RunSettings, card: EnvCard) -> bool:
+    """Return whether a run trains Gymnasium's own reward as well, where there is one."""
+    if settings.own_reward is not None or card.gymnasium_id is None:
+        return bool(settings.own_reward and card.gymnasium_id)
+    return settings.steps <= _OWN_SHARE * float(count_steps(settings)[0])
 
 
 def _count_climbs(settings: RunSettings) -> Pair:

@@ -32,6 +32,7 @@ from reward_agent.records.jobs import (
     STRIP_FILE,
     TRAJECTORIES_FILE,
     VIDEO_FILE,
+    Behaviour,
     EvaluateJob,
     EvaluateResult,
     FilmJob,
@@ -479,7 +480,7 @@ def film(lab: Lab, folder: Path, evaluated: EvaluateResult) -> EvaluateResult:
     What fails costs the film: the result then says why there is none.
     """
     try:
-        found = _draw(lab, folder)
+        found = draw(lab, folder)
         changes = found.model_dump(include=_OF_THE_FILM)
     except (DataError, JobError, FileNotFoundError) as error:
         changes = {"video_note": f"no video: {error}"}
@@ -499,7 +500,7 @@ def film_extremes(lab: Lab, folder: Path) -> None:
         if shown == "median" or any(file.is_file() for file in files):
             continue
         with suppress(DataError, JobError, FileNotFoundError):
-            _draw(lab, folder, shown)
+            draw(lab, folder, shown)
     remove(folder / "film")
 
 
@@ -516,21 +517,41 @@ def draw_sheet(lab: Lab, folder: Path) -> Path | None:
     path = folder / STRIP_FILE
     if not path.is_file():
         try:
-            _draw(lab, folder, is_sheet=True)
+            draw(lab, folder, is_sheet=True)
         except (DataError, JobError, FileNotFoundError):
             return None
         remove(folder / "film")
     return path if path.is_file() else None
 
 
-def _draw(lab: Lab, folder: Path, shown: Shown = "median", *, is_sheet: bool = False) -> FilmResult:
-    """Run the child and take its files over, under the names of the episode that they show."""
-    film_dir, backend = folder / "film", lab.card.model.backend
+def draw(
+    lab: Lab,
+    folder: Path,
+    shown: Shown = "median",
+    *,
+    episodes: Sequence[Behaviour] = (),
+    is_sheet: bool = False,
+) -> FilmResult:
+    """Run the child and take its files over, under the names of the episode that they show.
+
+    Args:
+        lab: the environment, and how large films are.
+        folder: where the footage lies.
+        shown: which episode of an evaluation.
+        episodes: of a footage of behaviours, which.
+        is_sheet: whether strips of all are wanted, and no film.
+
+    Raises:
+        DataError: there is no such episode.
+        JobError: the child ended without a result.
+        FileNotFoundError: there is no footage.
+    """
+    film_dir, backend, quality = folder / "film", lab.card.model.backend, lab.settings.video_quality
     files = {FOOTAGE_FILE: read_capped(folder / FOOTAGE_FILE, MAX_FILM_BYTES)}
     job = FilmJob(
         card=lab.card,
-        style=STYLES["low" if is_sheet else lab.settings.video_quality],
-        episodes=_SHOWN[lab.settings.video_quality] if shown == "median" else (shown,),
+        style=STYLES["low" if is_sheet else quality],
+        episodes=tuple(episodes) or (_SHOWN[quality] if shown == "median" else (shown,)),
         renderer=find_known_renderer(lab.card),
         is_sheet=is_sheet,
     )

@@ -14,6 +14,7 @@ from reward_agent.records.store import (
     rank_candidates,
 )
 from reward_agent.run.active import ActiveRun, count_spent, update_run
+from reward_agent.run.baselines import measure_baselines
 from reward_agent.run.confirm import OverSeeds, confirm, find_finalists, is_target_confirmed
 from reward_agent.run.estimate import count_steps
 from reward_agent.run.handover import hand_policy, make_winner
@@ -32,6 +33,7 @@ def name_winner(run: ActiveRun) -> RunRecord:
         RewardAgentError: nothing was trained.
     """
     _check_trained(run)
+    run.background.add(lambda: measure_baselines(run))
     is_done = is_target_confirmed(run)
     trained = [item for item in run.store.list_finished() if item.evaluation is not None]
     # Of what is done, what others do with a fresh seed decides nothing.

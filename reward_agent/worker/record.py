@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reward_agent.evaluation.behaviours import record_behaviours
-from reward_agent.film.footage import save_footages, thin_out
+from reward_agent.film.footage import make_behaviour_footage, save_footages
 from reward_agent.records.jobs import FOOTAGE_FILE, TRAJECTORIES_FILE, RecordJob, RecordResult
 
 
@@ -16,7 +16,9 @@ def run(job: RecordJob, job_dir: Path) -> RecordResult:
     # One of each, and no ends of actuators, which are many. What has no pose is not drawn.
     shown = dict(zip(recorded.names[::-1], recorded.poses[::-1], strict=True))
     footages = [
-        thin_out(name, shown[name]) for name in job.behaviours if name in shown and shown[name].size
+        make_behaviour_footage(name, shown[name])
+        for name in job.behaviours
+        if name in shown and shown[name].size
     ]
     if footages:
         save_footages(footages, job_dir / FOOTAGE_FILE)

@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 from support.reports import make_evaluation, make_webp
 
+from reward_agent.definitions.card import load_env
 from reward_agent.definitions.paths import find_envs_dir
+from reward_agent.definitions.task import load_task
 from reward_agent.records.disk import write_record
 from reward_agent.records.jobs import (
     BEHAVIOURS_DIR,
     JOB_FILE,
     RESULT_FILE,
     SCORE_DIR,
+    EvaluateResult,
     RecordResult,
     ScoreJob,
     ScoreResult,
@@ -52,6 +55,33 @@ def test_the_best_that_the_robot_does_untrained_stands_beside_the_result(run_dir
     page = render_report(view)
     assert "against 1.5 m untrained and 4.4 m after the first round." in page
     assert "1 of 2 tries succeed" in page
+
+
+def test_what_gymnasiums_own_reward_makes_stands_beside_the_result(run_dir: Path) -> None:
+    store = RunStore(run_dir)
+    record = store.read_run()
+    hopper = load_env("hopper")
+    task = load_task(hopper, "hop_forward")
+    record = record.model_copy(update={"card": hopper, "task": task})
+    store.write_run(record)
+    assert task.own_reward is not None
+    page = render_report(load_run_view(run_dir))
+    assert "measured before: 200,000 env steps" in page
+    assert "reward-agent train --env hopper --task hop_forward --steps 200000 --seed 100" in page
+    unmeasured = task.model_copy(update={"own_reward": None})
+    store.write_run(record.model_copy(update={"task": unmeasured}))
+    assert "not trained: add --own-reward" in render_report(load_run_view(run_dir))
+    best = make_evaluation(9, 2.25)
+    own = EvaluateResult(curve=(best,), best=best, best_file="p.safetensors")
+    write_record(store.own_reward_dir / "evaluation" / RESULT_FILE, own)
+    for folder in (store.own_reward_dir / "evaluation", store.untrained_dir):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "video.webp").write_bytes(make_webp())
+    view = load_run_view(run_dir)
+    assert [film.key for film in view.films] == ["median", "untrained", "own"]
+    page = render_report(view)
+    assert "Hopper-v5, trained once with a fresh seed" in page
+    assert "2.25 m with Gymnasium&#39;s own reward." in page
 
 
 def test_scores_of_another_metric_are_not_shown(run_dir: Path) -> None:

@@ -129,9 +129,13 @@ def test_all_candidates_rejected_is_said_and_the_run_can_go_on(tmp_path: Path) -
 
 def test_the_two_best_are_confirmed_with_a_fresh_seed(tmp_path: Path) -> None:
     provider = write_script(tmp_path, GOOD, OTHER_GOOD)
-    run = design(tmp_path, provider, candidates=2, winner_seeds=1)
+    run = design(tmp_path, provider, candidates=2, winner_seeds=1, own_reward=True)
     assert run.winner is not None
     assert run.winner.is_confirmed
+    own = load_run_view(tmp_path / "runs" / run.id).own
+    assert own is not None
+    steps = [c.total_timesteps for c in (*read_candidates(tmp_path, run), *run.confirmations)]
+    assert run.total_timesteps == sum(filter(None, steps)) + run.config["steps"]
     assert {item.candidate for item in run.confirmations} == {
         candidate.id for candidate in read_candidates(tmp_path, run)
     }

@@ -101,6 +101,20 @@ def test_what_a_sentence_costs_before_a_training_is_counted(tmp_path):
     assert watched[0] - watched[1] == 2
 
 
+def test_gymnasiums_own_reward_is_counted_where_it_is_a_tenth_of_the_run_or_less(tmp_path):
+    def count(**options):
+        found = estimate(tmp_path, "hop_forward", environ={}, **options)
+        told = any("Gymnasium's own reward" in note for note in found.notes)
+        return found.env_steps.likely, told
+
+    (standard, is_in), (without, is_out) = count(), count(own_reward=False)
+    assert (standard - without, is_in, is_out) == (1_000_000, True, False)
+    (quick, is_in), (asked, is_asked) = (
+        count(preset="quick"), count(preset="quick", own_reward=True)
+    )  # fmt: skip
+    assert (asked - quick, is_in, is_asked) == (200_000, False, True)
+
+
 def test_environment_and_task_are_needed():
     with pytest.raises(UsageError, match="needs --env and --task"):
         estimate_design("hopper", None)
