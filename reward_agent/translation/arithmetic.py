@@ -200,11 +200,8 @@ def fit(
 
 
 def _shape_of(shape: tuple[int | None, ...], is_row: bool) -> ast.expr:
-    axes: list[ast.expr] = [nodes.call("len", nodes.name("action"))] if is_row else []
-    axes += [
-        nodes.call("len", nodes.name("action")) if size is None else nodes.literal(size)
-        for size in shape
-    ]
+    axes: list[ast.expr] = [nodes.count()] if is_row else []
+    axes += [nodes.count() if size is None else nodes.literal(size) for size in shape]
     return axes[0] if len(axes) == 1 else ast.Tuple(axes, ast.Load())
 
 
@@ -345,10 +342,9 @@ def compare(operation: ast.cmpop, one: Any, two: Any) -> Any:
     if left.is_constant and right.is_constant and not left.shape and not right.shape:
         return COMPARE[type(operation)](left.value, right.value)
     shape, is_row = find_common([left, right])
-    if left.is_constant and right.is_constant:
-        value = COMPARE[type(operation)](np.asarray(left.value), np.asarray(right.value)).tolist()
-        return Lanes(nodes.call("np.array", nodes.literal(value)), shape, True, "bool", value)
     node = ast.Compare(fit(left, shape, is_row), [operation], [fit(right, shape, is_row)])
+    if left.is_constant and right.is_constant:
+        return _fold(node, COMPARE[type(operation)], (left, right), "bool")
     return Lanes(node, shape, is_row, "bool")
 
 

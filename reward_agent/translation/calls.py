@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from reward_agent.translation import arithmetic, words
 from reward_agent.translation.journal import Flow, Journal, open_maybe
 from reward_agent.translation.values import (
-    Bound,
     Cells,
     Class,
     Function,
@@ -35,29 +34,16 @@ _SKIPPED = ("logging", "warnings", "matplotlib", "wandb", "tqdm", "pprint", "asy
 class Calls(Journal):
     """Carries out calls; how a block or an expression is carried out is said by ``Tracer``."""
 
+    evaluate: Callable[[ast.expr, Locals], Any]
+    iterate: Callable[[Any], list[Any]]
+    get_attribute: Callable[[Any, str], Any]
+    run_block: Callable[[list[ast.stmt], Locals], Flow | None]
+    _list: Callable[[list[ast.expr], Locals], list[Any]]
+
     def __init__(self, inputs: Mapping[str, Any] | None = None, is_inline: bool = False) -> None:
         super().__init__(inputs, is_inline)
         self._depth = 0
         self._callers: list[tuple[Instance, Class]] = []
-
-    def evaluate(self, node: ast.expr, scope: Locals) -> Any:
-        """Return the value of an expression."""
-        raise NotImplementedError
-
-    def run_block(self, statements: list[ast.stmt], scope: Locals) -> Flow | None:
-        """Carry out statements."""
-        raise NotImplementedError
-
-    def iterate(self, value: Any) -> list[Any]:
-        """Return the items of something whose length is known."""
-        raise NotImplementedError
-
-    def get_attribute(self, owner: Any, name: str) -> Any:
-        """Return ``owner.name``."""
-        raise NotImplementedError
-
-    def _list(self, items: list[ast.expr], scope: Locals) -> list[Any]:
-        raise NotImplementedError
 
     def _get_Call(self, node: ast.Call, scope: Locals) -> Any:
         function = self.evaluate(node.func, scope)
@@ -84,8 +70,6 @@ class Calls(Journal):
         if isinstance(function, Partial):
             given = (*function.arguments, *arguments)
             return self.call(function.function, given, {**function.keywords, **keywords})
-        if isinstance(function, Bound):
-            return self.call_function(function.function, (function.instance, *arguments), keywords)
         if isinstance(function, Function):
             return self.call_function(function, arguments, keywords)
         if isinstance(function, Class):
@@ -182,7 +166,7 @@ class Calls(Journal):
         def get_attribute(name: str) -> Any:
             for base in made.bases:
                 if isinstance(base, Class) and (found := base.find(name)) is not None:
-                    return Bound(found, instance) if isinstance(found, Function) else found
+                    return Partial(found, (instance,)) if isinstance(found, Function) else found
             given = made.find("__inputs__")
             if name.startswith("__") or not isinstance(given, Input) or not given.get_attribute:
                 return None  # super().__init__(env)

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import ast
+import functools
+import importlib.util
+import json
+import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from reward_agent.translation import arithmetic, indexing, remedies
-from reward_agent.translation.inner import load_class
+from reward_agent.definitions.card import EnvCard
+from reward_agent.translation import arithmetic, indexing, nodes, remedies
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.machine import Tracer
 from reward_agent.translation.physics import find_centre, get_body_com
 from reward_agent.translation.values import (
-    Bound,
     Broken,
     Cells,
     Class,
     Input,
     Instance,
     Lanes,
+    Locals,
+    Partial,
     Stepped,
     Untranslatable,
     Word,
@@ -74,7 +81,7 @@ class Environment:
     def own(self) -> Instance | None:
         """Gymnasium's environment of the card; None where the card is of none."""
         aside = Tracer(is_inline=True)  # what it writes is not undone with a branch
-        made = load_class(aside, self.inputs.card)
+        made = _load_class(aside, self.inputs.card)
         if made is None:
             return None
         self.adopt(made)
@@ -147,7 +154,7 @@ class Environment:
             inside = Environment(Tracer(is_inline=True), self.inputs, steps_inside=True)
             if inside.own is None:
                 return None, {}
-            step = Bound(inside.own.type.find("step"), inside.own)
+            step = Partial(inside.own.type.find("step"), (inside.own,))
             action = self.inputs.make("action", self.inputs.card.n_actions)
             _, reward, _, _, said = inside.machine.call(step, (action,), {})
             self._stepped = _open(reward), said
@@ -200,3 +207,69 @@ _EARLIER = {
     "reward_alive": "reward_survive",
     "reward_quadctrl": "reward_ctrl",
 }
+
+
+# --- Gymnasium's own environment of a card --------------------------------------------------------
+# Its class is carried out like a person's: ``step`` for the reward and ``info``, methods and
+# properties for whoever calls them, the constructor's defaults for the weights.
+# Source: ``gymnasium/envs/mujoco/*.py``, as installed.
+
+
+def _load_class(machine: Tracer, card: EnvCard) -> Class | None:
+    """Return the class of a card's environment as the machine reads it; None without one."""
+    tree = read_tree(card)
+    if tree is None:
+        return None
+    scope = Locals(Cells())
+    for statement in tree.body:
+        machine.try_statement(statement, scope)
+    made = scope.names[tree.body[-1].name]  # type: ignore[attr-defined]
+    return made if isinstance(made, Class) else None
+
+
+def read_tree(card: EnvCard) -> ast.Module | None:
+    """Return the source of a card's environment, whose class is the last statement."""
+    return _read_tree(card.gymnasium_id or "", json.dumps(dict(card.gymnasium_kwargs)))
+
+
+@functools.cache
+def _read_tree(gymnasium_id: str, given: str) -> ast.Module | None:
+    text = _read_source(gymnasium_id)
+    if text is None:
+        return None
+    body = [item for item in nodes.parse(text) if not isinstance(item, ast.Expr)]
+    defined = body[-1]
+    assert isinstance(defined, ast.ClassDef)
+    for item in defined.body:
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+            _keep_weights(item, json.loads(given))
+    return ast.Module(body, [])
+
+
+def _read_source(gymnasium_id: str) -> str | None:
+    found = re.fullmatch(r"(\w+)-v(\d+)", gymnasium_id)
+    spec = importlib.util.find_spec("gymnasium") if found else None
+    if found is None or spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / "envs" / "mujoco"
+    spelled = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", found[1])
+    for name in (spelled, found[1]):
+        path = folder / f"{name.lower()}_v{found[2]}.py"
+        if path.is_file():
+            return path.read_text("utf-8")
+    return None
+
+
+def _keep_weights(start: ast.FunctionDef, given: Mapping[str, Any]) -> None:
+    """Leave of a constructor what it keeps of its arguments, with the card's for their defaults."""
+    spec = start.args
+    names = [item.arg for item in spec.args[len(spec.args) - len(spec.defaults) :]]
+    pairs = zip(names, spec.defaults, strict=True)
+    spec.defaults = [nodes.literal(given[n]) if n in given else value for n, value in pairs]
+    start.body = [
+        item
+        for item in start.body
+        if isinstance(item, ast.Assign)
+        and isinstance(item.targets[0], ast.Attribute)
+        and isinstance(item.value, ast.Name)
+    ] or [ast.Pass()]

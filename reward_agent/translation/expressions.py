@@ -1,9 +1,9 @@
-"""ExpressionReader of a person's program."""
+"""Expressions of a person's program."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,6 @@ from reward_agent.translation import arithmetic, indexing, python, remedies, wor
 from reward_agent.translation.calls import Calls
 from reward_agent.translation.journal import mark_entry, open_maybe
 from reward_agent.translation.values import (
-    Bound,
     Broken,
     Cells,
     Class,
@@ -43,10 +42,7 @@ class ExpressionReader(Calls):
 
     # Modules of which every name was imported.
     starred: tuple[str, ...] = ()
-
-    def assign(self, target: ast.expr, value: Any, scope: Locals) -> None:
-        """Give a target of an assignment its value."""
-        raise NotImplementedError
+    assign: Callable[[ast.expr, Any, Locals], None]
 
     def evaluate(self, node: ast.expr, scope: Locals) -> Any:
         """Return the value of an expression."""
@@ -182,7 +178,7 @@ class ExpressionReader(Calls):
         if found is None and name not in owner.names:
             raise self.refuse(f"{owner.name} has no {name}", f"define {name} in the class")
         if isinstance(found, Function) and "classmethod" in found.marks:
-            return Partial(found, (owner,), {})
+            return Partial(found, (owner,))
         return found
 
     def _get_of_instance(self, owner: Instance, name: str) -> Any:
@@ -193,10 +189,10 @@ class ExpressionReader(Calls):
         found = self.read(owner.type.find(name))
         if isinstance(found, Function):
             if found.marks & {"property", "cached_property"}:
-                return self.call(Bound(found, owner), (), {})
+                return self.call_function(found, (owner,), {})
             if "classmethod" in found.marks:
-                return Partial(found, (owner.type,), {})
-            return found if "staticmethod" in found.marks else Bound(found, owner)
+                return Partial(found, (owner.type,))
+            return found if "staticmethod" in found.marks else Partial(found, (owner,))
         if found is not None:
             return found
         given = owner.type.find("__inputs__")

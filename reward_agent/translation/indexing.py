@@ -36,7 +36,7 @@ def get_attribute(array: Lanes, name: str) -> Any:
 
 def count() -> Lanes:
     """Return how many simulations there are."""
-    return Lanes(nodes.call("len", nodes.name("action")), kind="int")
+    return Lanes(nodes.count(), kind="int")
 
 
 def get_item(array: Lanes, key: Any) -> Lanes:

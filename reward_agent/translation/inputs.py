@@ -243,19 +243,16 @@ class Inputs:
         """Return where the robot is along an axis, before and after the step."""
         for role in ("position", "com_position"):
             field = self.card.find_role(role)
-            if field is not None and axis == 0 and self._find_role("forward_position"):
+            if field is not None and axis == 0 and self.card.find_role("forward_position"):
                 field = None
             if field is not None:
                 one, two = (self.read_field(field, state) for state in ("state", "next_state"))
                 return indexing.get_item(one, axis), indexing.get_item(two, axis)
         role = ("forward_position", "", "height")[axis]
-        single = self._find_role(role) if role else None
+        single = self.card.find_role(role) if role else None
         if single is None:
             return None
         return self.read_field(single, "state"), self.read_field(single, "next_state")
-
-    def _find_role(self, role: str) -> StateField | None:
-        return self.card.find_role(role)
 
     def read_field(self, field: StateField, state: str) -> Lanes:
         """Return a field of the card before or after the step."""
@@ -294,15 +291,7 @@ class Inputs:
             (_ENDED, self.get_terminated),
             (_LOGS, Table),
             (frozenset({"scene"}), lambda: self._make_scene(state)),
-            (frozenset({"action_manager"}), lambda: Input(name, lambda inner: self.get_own(inner))),
-            (
-                frozenset({"termination_manager"}),
-                lambda: Input(name, lambda inner: self.get_own(inner)),
-            ),
-            (
-                frozenset({"num_envs"}),
-                lambda: Lanes(nodes.call("len", nodes.name("action")), kind="int"),
-            ),
+            (frozenset({"num_envs"}), indexing.count),
             (frozenset({"device"}), lambda: None),
         )
         for names, get in meanings:

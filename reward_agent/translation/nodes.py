@@ -55,6 +55,11 @@ def call(function: str, *arguments: ast.expr, **keywords: ast.expr) -> ast.expr:
     return ast.Call(name(function), list(arguments), named)
 
 
+def count() -> ast.expr:
+    """Return how many simulations there are."""
+    return call("len", name("action"))
+
+
 def index(node: ast.expr, *places: ast.expr) -> ast.expr:
     """Return ``node[places]``."""
     place = places[0] if len(places) == 1 else ast.Tuple(list(places), ast.Load())
@@ -91,14 +96,15 @@ def is_larger(node: ast.expr, size: int) -> bool:
     return any(number > size for number, _ in enumerate(ast.walk(node)))
 
 
+def list_stored(node: ast.AST) -> set[str]:
+    """Return the names that are given a value in a part of a file."""
+    names = (item for item in ast.walk(node) if isinstance(item, ast.Name))
+    return {item.id for item in names if isinstance(item.ctx, ast.Store)}
+
+
 def list_bound(statement: ast.stmt) -> set[str]:
     """Return the names that a statement gives a value."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {statement.name}
-    found = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and _is_stored(n)}
     aliases = [n for n in ast.walk(statement) if isinstance(n, ast.alias)]
-    return found | {item.asname or item.name.split(".")[0] for item in aliases}
-
-
-def _is_stored(node: ast.Name) -> bool:
-    return isinstance(node.ctx, ast.Store)
+    return list_stored(statement) | {item.asname or item.name.split(".")[0] for item in aliases}

@@ -58,7 +58,7 @@ def _concatenate(machine: Tracer, arrays: Any, axis: Any = 0, **named: Any) -> L
             "np.broadcast_to",
             item.node,
             ast.Tuple(
-                [nodes.call("len", nodes.name("action")), nodes.literal(item.shape[-1])],
+                [nodes.count(), nodes.literal(item.shape[-1])],
                 ast.Load(),
             ),
         )

@@ -23,7 +23,7 @@ import numpy as np
 
 from reward_agent.rewards.language import split_names
 from reward_agent.simulation.state import FloatArray, State, Transition
-from reward_agent.translation import inner, nodes, written
+from reward_agent.translation import environment, nodes, written
 from reward_agent.translation.entry import Payer, list_entries, weigh_table
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.machine import Tracer
@@ -39,7 +39,6 @@ from reward_agent.translation.stand_ins import (
     make_import,
 )
 from reward_agent.translation.values import (
-    Bound,
     Broken,
     Class,
     Fault,
@@ -47,6 +46,7 @@ from reward_agent.translation.values import (
     Instance,
     Items,
     Lanes,
+    Partial,
     Stepped,
     Table,
     Untranslatable,
@@ -233,7 +233,7 @@ class _Stage:
             return self._compute(value)
         if isinstance(value, Input):
             return Given(value, self.show)
-        if isinstance(value, Bound):
+        if isinstance(value, Partial):
             return lambda *given: self.show(self._machine.call(value, tuple(map(_take, given)), {}))
         if isinstance(value, tuple):
             is_old = isinstance(value, Stepped) and self._n_stepped == 4
@@ -316,7 +316,7 @@ def _load(tree: ast.Module, inputs: Inputs, watch: Callable[..., Any]) -> dict[s
     known = {key: value for key, value in vars(builtins).items() if key not in _FORBIDDEN}
     known |= {**CONVENTIONS, "print": lambda *given, **named: None, "__watch__": watch}
     of_library = _make_terms()
-    own = inner.read_tree(inputs.card)
+    own = environment.read_tree(inputs.card)
     if own is not None:
         made = _run_own(own, inputs)
         of_library[made.__name__] = known[made.__name__] = made

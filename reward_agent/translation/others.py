@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from reward_agent.rewards.language import split_names
+from reward_agent.translation import nodes
 from reward_agent.translation.entry import Payer
 from reward_agent.translation.machine import Tracer
 from reward_agent.translation.values import Class, Function
@@ -85,14 +86,9 @@ def _list_written(node: ast.AST) -> Iterator[str]:
 
 def _list_local(node: ast.AST) -> set[str]:
     """Return the names that are a function's own."""
-    stored = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and _is_stored(n)}
     given = {n.arg for n in ast.walk(node) if isinstance(n, ast.arg)}
     shared = {name for n in ast.walk(node) if isinstance(n, ast.Global) for name in n.names}
-    return (stored | given) - shared
-
-
-def _is_stored(node: ast.Name) -> bool:
-    return isinstance(node.ctx, ast.Store)
+    return (nodes.list_stored(node) | given) - shared
 
 
 def _list_read(node: ast.AST) -> Iterator[str]:

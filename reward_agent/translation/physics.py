@@ -37,10 +37,8 @@ def make_data(inputs: Inputs, state: str) -> Input:
     def get_attribute(name: str) -> Any:
         if name in ("ctrl", "control") and inputs.card.action_mapping == "direct":
             return inputs.make("action", inputs.card.n_actions)
-        if name in ("qpos", "qvel"):
-            return _make_numbers(inputs, name, state)
-        if name in ("q", "qd"):
-            return _make_numbers(inputs, {"q": "qpos", "qd": "qvel"}[name], state)
+        if name in ("qpos", "qvel", "q", "qd"):
+            return _make_numbers(inputs, {"q": "qpos", "qd": "qvel"}.get(name, name), state)
         if name in ("x", "xd"):
             return Input(f"data.{name}", lambda part: _make_links(inputs, part, state))
         if name == "data":  # of MuJoCo's old binding: sim.data

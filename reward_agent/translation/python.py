@@ -11,7 +11,6 @@ from reward_agent.translation import arithmetic, indexing, operations, remedies,
 from reward_agent.translation.indexing import get_item
 from reward_agent.translation.journal import ABSENT, mark_entry
 from reward_agent.translation.values import (
-    Bound,
     Broken,
     Cells,
     Class,
@@ -255,7 +254,7 @@ _BUILTIN_CALLS: dict[str, Callable[..., Any]] = {
     "hasattr": _has_attribute,
     "setattr": _set_attribute,
     "dir": _list_attributes,
-    "callable": lambda machine, value: isinstance(value, Function | Bound | Partial | Class),
+    "callable": lambda machine, value: isinstance(value, Function | Partial | Class),
     "globals": lambda machine: Table(machine.scope.names),
     "set": lambda machine, items=(): Items(enumerate(dict.fromkeys(machine.iterate(items)))),
     "type": lambda machine, value: (

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from reward_agent.rewards.language import MODULE_NAMES
+from reward_agent.translation import nodes
 from reward_agent.translation.calls import is_quiet
 from reward_agent.translation.entry import Payer, list_parameters
 from reward_agent.translation.inputs import Inputs
@@ -55,33 +56,21 @@ def write_rows(tree: ast.Module, machine: Tracer, entry: Payer, inputs: Inputs) 
 def _list_needed(tree: ast.Module, name: str) -> list[ast.stmt]:
     """Return copies of the functions and constants that a function needs, in their order."""
     whole = ast.parse(ast.unparse(tree))
-    bound = {
-        name: item
-        for item in whole.body
-        if isinstance(item, ast.FunctionDef | ast.Assign | ast.AnnAssign)
-        for name in _list_targets(item)
-    }
+    kinds = ast.FunctionDef | ast.Assign | ast.AnnAssign
+    own = [item for item in whole.body if isinstance(item, kinds)]
+    bound = {name: item for item in own for name in nodes.list_bound(item)}
     needed, waiting = set[str](), [name]
     while waiting:
         found = waiting.pop()
         if found in bound and found not in needed:
             needed.add(found)
             waiting += [n.id for n in ast.walk(bound[found]) if isinstance(n, ast.Name)]
-    return [item for item in whole.body if needed & _list_targets(item)]
-
-
-def _list_targets(item: ast.stmt) -> set[str]:
-    if isinstance(item, ast.FunctionDef):
-        return {item.name}
-    targets = item.targets if isinstance(item, ast.Assign) else []
-    if isinstance(item, ast.AnnAssign):
-        targets = [item.target]
-    return {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+    return [item for item in own if needed & nodes.list_bound(item)]
 
 
 def _returns_tuple(entry: Payer) -> bool:
-    nodes = ast.walk(entry.function.node)
-    return any(isinstance(n, ast.Return) and isinstance(n.value, ast.Tuple) for n in nodes)
+    returned = (n for n in ast.walk(entry.function.node) if isinstance(n, ast.Return))
+    return any(isinstance(item.value, ast.Tuple) for item in returned)
 
 
 def _list_arguments(entry: Payer, inputs: Inputs) -> Iterator[tuple[str, str]]:

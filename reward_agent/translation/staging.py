@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -22,7 +23,6 @@ from reward_agent.translation.journal import ABSENT, list_cells
 from reward_agent.translation.machine import Tracer
 from reward_agent.translation.others import find_other_writer, find_start
 from reward_agent.translation.values import (
-    Bound,
     Broken,
     Cells,
     Class,
@@ -32,11 +32,13 @@ from reward_agent.translation.values import (
     Items,
     Lanes,
     Maybe,
+    Partial,
     Table,
     Untranslatable,
 )
 
 _MOST_CHARS = 100
+_COUNT = ("n_kept",)
 _MAKES_STEP = split_names(
     "do_simulation step pipeline_step _step_mujoco_simulation physics_step simulate"
 )
@@ -127,7 +129,7 @@ class Staged:
             taken = self.inputs.make("action", self.inputs.card.n_actions)
             self.machine.call_function(before, (instance, taken), {})
         given = give(self.machine, function, self.inputs, instance)
-        called = Bound(function, instance) if instance is not None else function
+        called = Partial(function, (instance,)) if instance is not None else function
         paid = self.machine.call(called, (), given)
         if isinstance(paid, Table) and instance is not None:
             return weigh_table(self.machine, instance, paid)
@@ -360,3 +362,64 @@ def give(
         elif name not in function.defaults:
             given[name] = machine.attempt(partial(_make_annotated, machine, function, name, error))
     return given
+
+
+# --- steps of lists that grow: one for each length, of which each simulation is paid by its own ---
+
+
+def join_stages(
+    machine: Tracer,
+    inputs: Inputs,
+    stages: Sequence[Stage],
+    after: Sequence[int],
+    known: Mapping[tuple[Any, ...], Stored],
+) -> tuple[Any, list[Stored]]:
+    """Return what is paid, and memory, of simulations that are at any of the stages.
+
+    Args:
+        machine: it carried them out.
+        inputs: the card's fields.
+        stages: the first is that of an episode's first step.
+        after: the stage that follows each.
+        known: all that memory holds.
+    """
+    if len(stages) == 1:
+        return stages[0].paid, list(stages[0].memory.values())
+    shape = () if inputs.is_row else (None,)
+    held = nodes.index(nodes.name("memory"), nodes.literal("_".join(_COUNT)))
+    stage = Lanes(held, shape, inputs.is_row)
+    memory = [Stored(_COUNT, 0, _choose(machine, stage, [*after]))]
+    for path, kept in known.items():
+        before = recall(kept, inputs)
+        values = [item.memory[path].next if path in item.memory else before for item in stages]
+        start = kept.start
+        memory.append(Stored(path, start, _choose(machine, stage, values)))
+    totals = [item.paid[0] for item in stages]
+    named = [item.paid[1] for item in stages]
+    names = [name for name in named[0] if all(name in terms for terms in named)]
+    are_same = all(len(terms) == len(names) for terms in named)
+    terms = {n: _choose(machine, stage, [t[n] for t in named]) for n in names if are_same}
+    return (_choose(machine, stage, totals), terms), memory
+
+
+def _choose(machine: Tracer, stage: Lanes, values: list[Any]) -> Any:
+    """Return the value of each simulation's stage."""
+    last = len(values) - 1
+    if values == [min(place + 1, last) for place in range(len(values))]:
+        return arithmetic.spread("np.minimum", arithmetic.binary(ast.Add(), stage, 1), last)
+    texts = [_print(value) for value in values]
+    common = max(texts, key=texts.count)
+    found = values[texts.index(common)]
+    for text in dict.fromkeys(texts):
+        if text == common:
+            continue
+        here = [place for place, other in enumerate(texts) if other == text]
+        tests = [arithmetic.compare(ast.Eq(), stage, place) for place in here]
+        where = functools.reduce(arithmetic.either, tests)
+        found = machine.name_value("kept", machine.choose(where, values[here[0]], found))
+    return found
+
+
+def _print(value: Any) -> str:
+    """Return what two values have in common that are the same."""
+    return ast.unparse(value.node) if isinstance(value, Lanes) else repr(value)

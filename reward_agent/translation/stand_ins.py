@@ -17,7 +17,7 @@ import numpy as np
 from reward_agent.rewards import library
 from reward_agent.rewards.language import split_names
 from reward_agent.translation import words, written
-from reward_agent.translation.words import SAME
+from reward_agent.translation.words import KEYWORDS, SAME
 
 _MODULES = split_names(
     "__future__ abc collections copy dataclasses enum functools itertools math numbers numpy "
@@ -131,7 +131,6 @@ _NUMPYS = {
 _AS_IT_IS = split_names(
     "float double clone detach cpu cuda to contiguous requires_grad_ long int half numpy"
 )
-_KEYWORDS = {"dim": "axis", "keepdim": "keepdims", "dims": "axis", "input": "a", "p": "ord"}
 _NO_MATTER = ("device", "dtype", "requires_grad", "non_blocking", "unbiased")
 
 
@@ -175,7 +174,7 @@ def _translate(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function of NumPy's that takes torch's words."""
 
     def call(*given: Any, **named: Any) -> Any:
-        known = {_KEYWORDS.get(k, k): v for k, v in named.items() if k not in _NO_MATTER}
+        known = {KEYWORDS.get(k, k): v for k, v in named.items() if k not in _NO_MATTER}
         return as_tensor(np.asarray(function(*map(_strip, given), **known)))
 
     return call

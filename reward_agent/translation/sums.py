@@ -97,5 +97,5 @@ def _is_number(node: ast.expr, constants: Set[str]) -> bool:
 def _spread(node: ast.expr, constants: Set[str]) -> ast.expr:
     """Return a part as one number for each simulation."""
     if _is_number(node, constants):
-        return nodes.call("np.full", nodes.call("len", nodes.name("action")), node)
+        return nodes.call("np.full", nodes.count(), node)
     return node

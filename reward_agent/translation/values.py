@@ -64,11 +64,6 @@ class Lanes:
         """Whether it is one number for each simulation."""
         return all(size is None for size in self.shape)
 
-    @property
-    def rank(self) -> int:
-        """How many axes the translated expression has."""
-        return len(self.shape) + (self.is_row and not self.is_constant)
-
 
 @dataclass(frozen=True)
 class Maybe:
@@ -220,14 +215,6 @@ class Instance:
 
 
 @dataclass(frozen=True)
-class Bound:
-    """A method of an instance."""
-
-    function: Function
-    instance: Instance
-
-
-@dataclass(frozen=True)
 class Word:
     """A name of a library: ``numpy.exp``, ``numpy.linalg``, ``builtins.max``."""
 
@@ -250,11 +237,11 @@ class MethodOf:
 
 @dataclass(frozen=True)
 class Partial:
-    """A function with some of its arguments given."""
+    """A function with some of its arguments given: a method, with its object."""
 
     function: Any
     arguments: tuple[Any, ...]
-    keywords: Mapping[str, Any]
+    keywords: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -83,14 +83,9 @@ _FOLDS = {
 }  # fmt: skip
 # What a name stands for that a pasted snippet does not import.
 CONVENTIONS = {
-    "np": Word("numpy", ""),
-    "numpy": Word("numpy", ""),
-    "jnp": Word("numpy", ""),
-    "jp": Word("numpy", ""),
-    "math": Word("math", ""),
-    "torch": Word("torch", ""),
+    **dict.fromkeys(("np", "numpy", "jnp", "jp"), Word("numpy", "")),
+    **{name: Word(name, "") for name in ("math", "torch", "jax")},
     "F": Word("torch.nn.functional", ""),
-    "jax": Word("jax", ""),
     "deque": Word("collections", "deque"),
     "defaultdict": Word("collections", "defaultdict"),
     "partial": Word("functools", "partial"),
@@ -191,11 +186,6 @@ def call_method(
     return python.call_method(machine, owner, name, given, named)
 
 
-def add_up(machine: Tracer, items: Iterable[Any]) -> Any:
-    """Return the sum of some values, as ``sum`` does."""
-    return python.add_up(machine, Items(enumerate(items)))
-
-
 def _tolerance(
     machine: Tracer,
     x: Any,
@@ -235,7 +225,7 @@ def call_library(
     module: str = "",
 ) -> Any:
     """Return what a function of NumPy, torch, JAX or math returns."""
-    options = {_KEYWORDS.get(key, key): v for key, v in named.items() if key not in _NO_MATTER}
+    options = {KEYWORDS.get(key, key): v for key, v in named.items() if key not in _NO_MATTER}
     word = SAME.get(name.rstrip("_"), name.rstrip("_"))
     special = operations.SPECIAL.get(word)
     if special is not None:
@@ -261,16 +251,10 @@ def call_library(
 
 
 _NO_MATTER = split_names("dtype device out requires_grad copy order unbiased correction")
-_KEYWORDS = {
-    "dim": "axis",
-    "keepdim": "keepdims",
-    "a_min": "min",
-    "a_max": "max",
-    "input": "a",
-    "x": "a",
-    "arr": "a",
-    "p": "ord",
-}
+KEYWORDS = {
+    "dim": "axis", "keepdim": "keepdims", "dims": "axis", "a_min": "min", "a_max": "max",
+    "input": "a", "x": "a", "arr": "a", "p": "ord",
+}  # fmt: skip
 
 
 def _take_as_is(machine: Tracer, given: Sequence[Any]) -> Any:
@@ -296,7 +280,7 @@ def _reduce(
         axis = tuple(arithmetic.unlift(item) for item in machine.iterate(axis))
     is_batch = isinstance(value, Lanes) and not value.is_row
     if word == "sum" and axis == 0 and is_batch and len(value.items) == value.shape[0]:
-        return add_up(machine, value.items)  # parts that lie in front of each other
+        return python.add_up(machine, value.items)  # parts that lie in front of each other
     keep = bool(arithmetic.unlift(named.pop("keepdims", False)))
     extra = {key: arithmetic.lift(item).node for key, item in named.items()}
     array = operations.make_array(machine, value)
@@ -309,7 +293,7 @@ def _reduce(
 
 
 def _norm(given: Sequence[Any], named: Mapping[str, Any]) -> Lanes:
-    named = {_KEYWORDS.get(key, key): value for key, value in named.items()}
+    named = {KEYWORDS.get(key, key): value for key, value in named.items()}
     value = arithmetic.lift(list(given[0]) if isinstance(given[0], Items) else given[0])
     order = arithmetic.unlift(named.get("ord", given[1] if len(given) > 1 else None))
     axis = arithmetic.unlift(named.get("axis", given[2] if len(given) > 2 else None))

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from reward_agent.translation import arithmetic, indexing, nodes, words
+from reward_agent.translation import arithmetic, indexing, nodes, python
 from reward_agent.translation.entry import Payer, list_entries
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.journal import ABSENT
 from reward_agent.translation.machine import Tracer
-from reward_agent.translation.stages import join_stages
-from reward_agent.translation.staging import Layout, Stage, Staged, Stored
+from reward_agent.translation.staging import Layout, Stage, Staged, Stored, join_stages
 from reward_agent.translation.sums import split_sum
 from reward_agent.translation.values import Instance, Lanes, Maybe, Table, Untranslatable
 
@@ -167,7 +166,7 @@ def read_result(machine: Tracer, entry: Payer, value: Any) -> tuple[Any, Mapping
     if isinstance(value, Table):  # terms alone
         total = [key for key in value if str(key).lower() in _TOTALS]
         terms = Table({key: item for key, item in value.items() if key not in total})
-        value = value[total[0]] if total else words.add_up(machine, terms.values())
+        value = value[total[0]] if total else python.add_up(machine, [*terms.values()])
     if value is None:
         raise Untranslatable(
             f"{entry.name} returns nothing", "return the reward", entry.function.node.lineno
@@ -202,7 +201,7 @@ def _finish(machine: Tracer, name: str, value: Any) -> ast.expr:
             f"{name} is {sizes[0]} numbers a step", "add them up: np.sum(…, axis=-1)"
         )
     if array.is_constant:
-        return nodes.call("np.full", nodes.call("len", nodes.name("action")), array.node)
+        return nodes.call("np.full", nodes.count(), array.node)
     node = arithmetic.as_number(array)
     if _is_whole(node):
         node = ast.BinOp(node, ast.Mult(), ast.Constant(1.0))
@@ -253,7 +252,7 @@ def _hold(machine: Tracer, name: str, value: Any) -> ast.expr:
     """Return the expression of what memory holds next."""
     array = arithmetic.lift(value)
     if array.is_constant:
-        count = nodes.call("len", nodes.name("action"))
+        count = nodes.count()
         return nodes.call("np.full", count, nodes.literal(float(array.value)))
     whole = replace(array, node=arithmetic.as_number(array), kind="float")
     found: Lanes = machine.name_value(f"next_{name}", whole)
