@@ -58,12 +58,16 @@ def make_onnx(policy: Any, contract: dict[str, Any]) -> Any:
         if i < len(layers) - 1:
             value = add("Tanh" if settings["activation"] == "tanh" else "Relu", value)
     low, high = settings["action_range"]
+    if settings.get("n_choices"):
+        best = _choose_in_onnx(add, settings["n_choices"], value)
+        nodes.append(helper.make_node("Concat", best, [value := "choices"], axis=1))
     if settings.get("is_squashed"):
         value = add("Tanh", value)
         value = add("Add", value, ("one", np.float32(1.0)))
         value = add("Mul", value, ("half", np.float32(0.5 * (high - low))))
         value = add("Add", value, ("low", np.float32(low)))
-    value = clip(value, "action", low, high)
+    if not settings.get("n_choices"):
+        value = clip(value, "action", low, high)
     nodes.append(helper.make_node("Identity", [value], ["action"]))
 
     def describe(name: str, size: int) -> Any:
@@ -80,6 +84,19 @@ def make_onnx(policy: Any, contract: dict[str, Any]) -> Any:
     helper.set_model_props(model, {"contract": json.dumps(contract)})
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _choose_in_onnx(add: Any, n_choices: list[int], scores: str) -> list[str]:
+    """Add what takes the number of each action's highest score; return the names of those."""
+    from onnx import TensorProto
+
+    starts, best = np.cumsum([0, *n_choices]), []
+    for i in range(len(n_choices)):
+        ends = {"from": starts[i], "to": starts[i + 1], "axis": 1}
+        parts = [(f"{name}_{i}", np.array([end], np.int64)) for name, end in ends.items()]
+        number = add("ArgMax", add("Slice", scores, *parts), axis=1, keepdims=1)
+        best.append(add("Cast", number, to=TensorProto.FLOAT))
+    return best
 
 
 def make_module(policy: Any) -> Any:
@@ -107,6 +124,10 @@ def make_module(policy: Any) -> Any:
             bound = settings["observation_clip"]
             normal = ((observation - self.mean) * self.scale).clamp(-bound, bound)
             action = self.layers(normal)
+            if settings.get("n_choices"):
+                scores = action.split(settings["n_choices"], dim=-1)
+                best = [part.argmax(dim=-1) for part in scores]
+                return torch.stack(best, dim=-1).to(torch.float32)
             if settings.get("is_squashed"):
                 action = low + (action.tanh() + 1.0) * (0.5 * (high - low))
             return action.clamp(low, high)
@@ -168,6 +189,10 @@ def _make_spaces(settings: dict[str, Any]) -> Any:
     size, n_actions = settings["observation_size"], settings["n_actions"]
     env.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float64)
     env.action_space = gymnasium.spaces.Box(low, high, (n_actions,), np.float32)
+    if n_choices := settings.get("n_choices"):
+        one = len(n_choices) == 1
+        spaces = gymnasium.spaces
+        env.action_space = spaces.Discrete(*n_choices) if one else spaces.MultiDiscrete(n_choices)
     return env
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Policy:
-    """Normalise the observation, run the layers, clip or squash the mean action.
+    """Normalise the observation, run the layers, then clip, squash or choose.
 
     ``observation`` is ``(observation_size,)`` or ``(N, observation_size)``, as the environment
     gives it: its normalisation is part of the file.
@@ -26,7 +26,7 @@ class Policy:
             self.weights[name] = values.reshape(entry["shape"])
 
     def act(self, observation: Any) -> Any:
-        """Return the action ``(n_actions,)`` or ``(N, n_actions)``."""
+        """Return the action ``(n_actions,)`` or ``(N, n_actions)``; of choices their numbers."""
         weights, clip = self.weights, self.settings["observation_clip"]
         mean, scale = weights["observation.mean"], weights["observation.scale"]
         hidden = np.clip((np.float32(observation) - mean) * scale, -clip, clip)
@@ -36,6 +36,9 @@ class Policy:
             if i < n_hidden:
                 is_tanh = self.settings["activation"] == "tanh"
                 hidden = np.tanh(hidden) if is_tanh else np.maximum(hidden, 0.0)
+        if n_choices := self.settings.get("n_choices"):
+            scores = np.split(hidden, np.cumsum(n_choices)[:-1], axis=-1)
+            return np.stack([part.argmax(axis=-1) for part in scores], axis=-1)
         low, high = self.settings["action_range"]
         if self.settings.get("is_squashed"):
             hidden = low + (np.tanh(hidden) + 1.0) * (0.5 * (high - low))

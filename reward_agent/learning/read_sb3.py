@@ -3,7 +3,7 @@
 Of the zip two entries are read: ``data``, as plain JSON, and ``policy.pth``, its tensors alone
 (``weights_only``). Nothing is unpickled, and no name of an entry becomes that of a file. What acts
 has to be a multilayer perceptron of observations to actions that are numbers: that of PPO, A2C and
-TRPO, of SAC and TQC, of TD3 and DDPG.
+TRPO, of SAC and TQC, of TD3 and DDPG; or to the scores of choices: of PPO, A2C, TRPO and DQN.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +51,16 @@ _ACTIVATIONS: dict[str, Activation] = {"Tanh": "tanh", "ReLU": "relu"}
 _OURS = ("stable_baselines3.", "sb3_contrib.")
 # What does not act: critics, targets, and what explores.
 _IDLE = re.compile(
-    r"(mlp_extractor\.)?value_net\.|(critic|actor)_target\.|critic\.|(actor\.)?log_std(\.|$)"
+    r"(mlp_extractor\.)?value_net\.|(critic|actor|q_net)_target\.|critic\.|(actor\.)?log_std(\.|$)"
 )
 _STRANGE = {
     "features_extractor": "its observations go through a network of their own, as of a CnnPolicy",
     "lstm": "it remembers, and a policy here does not",
-    "q_net": "its actions are choices, and those of a robot are numbers",
     "ra_mean": "its layers normalise what goes through them",
 }
-_TAKEN = "what is read are the plain MLP policies of PPO, A2C, TRPO, SAC, TQC, TD3 and DDPG"
+_TAKEN = "what is read are the plain MLP policies of PPO, A2C, TRPO, SAC, TQC, TD3, DDPG and DQN"
+# Spaces of the library, by what an action or an observation then is.
+_CHOICES, _NUMBERS = ("Discrete", "MultiDiscrete", "MultiBinary"), ("Box",)
 
 
 def run(job: ReadSb3Job, job_dir: Path) -> ReadSb3Result:
@@ -112,13 +113,16 @@ def read_policy(
     """
     data = _parse_data(read_entry(content, "data", _MAX_DATA_BYTES))
     weights = read_weights(read_entry(content, "policy.pth", MAX_SB3_BYTES))
-    _check_spaces(data)
+    kind = _check_spaces(data, card)
     actor = find_actor(weights, data)
+    if kind == "MultiBinary":
+        actor = replace(actor, layers=_score_both(actor.layers))
     sizes = [layer.weight.shape[0] for layer in actor.layers]
     header = PolicyHeader(
         card=card.name,
         algo="sb3",
-        n_actions=sizes[-1],
+        n_actions=len(card.choices) or sizes[-1],
+        n_choices=card.n_choices,
         observation_size=actor.layers[0].weight.shape[1],
         net_arch=tuple(sizes[:-1]),
         activation=activation or find_activation(data, actor.activation),
@@ -128,9 +132,15 @@ def read_policy(
         observation_clip=_NO_CLIP,
     )
     header.check_card(card)
-    layers = actor.layers if actor.is_squashed else _rescale(actor.layers, data, card)
+    if sizes[-1] != card.n_outputs:
+        raise DataError(
+            f"its actions are {sizes[-1]} scores, {card.name} has choices {list(card.n_choices)}",
+            "use a policy that was trained in this environment",
+        )
+    is_as_it_is = actor.is_squashed or card.choices
+    layers = actor.layers if is_as_it_is else _rescale(actor.layers, data, card)
     mean, scale, clip = _read_statistics(statistics, header.observation_size)
-    log_std = None if actor.is_squashed else np.zeros(header.n_actions, np.float32)
+    log_std = None if is_as_it_is else np.zeros(header.n_actions, np.float32)
     return NumpyPolicy(
         header.model_copy(update={"observation_clip": clip}), layers, mean, scale, log_std
     )
@@ -206,13 +216,33 @@ def _is_plain(name: Any, value: Any) -> bool:
     )
 
 
-def _check_spaces(data: Mapping[str, Any]) -> None:
-    for name in ("observation_space", "action_space"):
+def _check_spaces(data: Mapping[str, Any], card: EnvCard) -> str:
+    """Return what kind of space its actions are of; '' where that is not said.
+
+    Raises:
+        DataError: the card's are of another kind, or its observations are no plain numbers.
+    """
+    kind = ""
+    # The library itself writes a Discrete observation as this project does, one number a choice.
+    known = {"observation_space": (*_NUMBERS, *_CHOICES),
+             "action_space": _CHOICES if card.choices else _NUMBERS}  # fmt: skip
+    for name, kinds in known.items():
         space = data.get(name)
-        kind = str(space.get(":type:")) if isinstance(space, dict) else ""
-        if kind and not kind.endswith(".Box'>"):
-            shown = kind.removesuffix("'>").rpartition(".")[2]
-            raise DataError(f"its {name} is a {shown}, and a robot's is a Box", _TAKEN)
+        said = str(space.get(":type:")) if isinstance(space, dict) else ""
+        kind = said.removesuffix("'>").rpartition(".")[2]
+        if kind and kind not in kinds:
+            expected = "choices" if kinds is _CHOICES else "numbers (Box)"
+            raise DataError(f"its {name} is a {kind}, and {card.name}'s is {expected}", _TAKEN)
+    return kind
+
+
+def _score_both(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """Return layers that score both choices of each flag, whose own score is that of the second."""
+    last = layers[-1]
+    weight = np.zeros((2 * len(last.bias), last.weight.shape[1]), np.float32)
+    bias = np.zeros(2 * len(last.bias), np.float32)
+    weight[1::2], bias[1::2] = last.weight, last.bias
+    return (*layers[:-1], Layer(weight, bias))
 
 
 def find_actor(weights: Mapping[str, torch.Tensor], data: Mapping[str, Any]) -> LibraryActor:
@@ -228,13 +258,16 @@ def find_actor(weights: Mapping[str, torch.Tensor], data: Mapping[str, Any]) -> 
         (["action_net"], [*shared, *own], "tanh"),
         (["actor.mu"], _list_numbered(weights, "actor.latent_pi"), "relu"),
         ([], _list_numbered(weights, "actor.mu"), "relu"),
+        ([], _list_numbered(weights, "q_net.q_net"), "relu"),
     )
     for last, hidden, activation in kinds:
         names = [*hidden, *last]
         parts = {f"{name}.{part}" for name in names for part in ("weight", "bias")}
         others = [n for n in weights if n not in parts and not _IDLE.match(n)]
         if names and parts <= weights.keys() and not others:
-            is_squashed = activation == "relu" or _read_kwargs(data).get("squash_output") is True
+            is_squashed = names[-1].startswith("actor.") or (
+                _read_kwargs(data).get("squash_output") is True
+            )
             return LibraryActor(_make_layers(weights, names), is_squashed, activation)
     reasons = [said for part, said in _STRANGE.items() if any(part in name for name in weights)]
     shown = next((n for n in weights if not _IDLE.match(n)), "nothing")

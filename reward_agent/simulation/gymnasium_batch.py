@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -110,7 +109,7 @@ class GymnasiumSimulation(Simulation):
     def compile_leaf(self, source: Source) -> Reader:
         """Read what the environments return by its name."""
         name = source.name if isinstance(source, Array) else str(source)
-        names = self.group.columns.names
+        names = self.group.readout.columns.names
         if name not in names:
             raise DataError(
                 f"{self.card.model.id} returns no {name!r}{hint_closest(name, names)}",
@@ -179,21 +178,17 @@ def _find_stretch(card: EnvCard, actions: Actions) -> tuple[FloatArray, FloatArr
 def compare_with_environment(simulation: GymnasiumSimulation) -> CheckEnvResult:
     """Compare a card's actions, times and info with the environment, after it was stepped."""
     group = simulation.group
-    spec = getattr(group.envs[0], "spec", None)
     facts = {
         "environment": str(simulation.card.model.id),
-        "returns": ", ".join(sorted({*group.columns.names, *group.known})),
+        "returns": ", ".join(sorted({*group.readout.columns.names, *group.known})),
     }
-    limit = getattr(spec, "max_episode_steps", None)
-    if spec is not None and simulation.card.model.function is None:
-        limit = spec.kwargs.get("max_episode_steps", limit)
     return CheckEnvResult(
         findings=(*_check_infos(simulation), *_check_actions(simulation)), facts=facts
     )
 
 
 def _check_infos(simulation: GymnasiumSimulation) -> Iterator[Finding]:
-    known = simulation.group.known
+    known = {**simulation.group.known, **simulation.group.readout.seen}
     for path in simulation.infos:
         if path not in known:
             yield make_finding(
@@ -271,8 +266,3 @@ def fit_picture(picture: Frame, width: int, height: int) -> Frame:
     top, left = (height - new_h) // 2, (width - new_w) // 2
     frame[top : top + new_h, left : left + new_w] = picture[rows][:, columns]
     return frame
-
-
-def find_folder(card: EnvCard) -> Path:
-    """Return where the module of a card is looked for first."""
-    return find_env_dir(card)

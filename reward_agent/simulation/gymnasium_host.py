@@ -224,6 +224,11 @@ class Actions:
         if not 0 < self.n_actions <= MOST_NUMBERS:
             raise EnvError(f"{name} has {self.n_actions} actions", "wrap it for others")
 
+    def encode(self, action: Any) -> Any:
+        """Return the numbers ``(n_actions,)`` of an action of the environment's own."""
+        given = np.ravel(np.asarray(action, dtype=float))
+        return given - self._firsts if self.n_choices else given
+
     def decode(self, row: Any) -> Any:
         """Return what the environment takes for numbers ``(n_actions,)`` that it may take."""
         space = self._space
@@ -233,6 +238,53 @@ class Actions:
         if isinstance(space, spaces.Discrete):
             return int(chosen[0])
         return chosen.astype(space.dtype).reshape(space.shape)
+
+
+class Readout:
+    """What an environment returns, as a row of numbers.
+
+    Args:
+        name: of the environment, for errors.
+        env: one, for its spaces.
+        infos: paths into the info that are to be read.
+        sizes: of those that are no single number.
+    """
+
+    def __init__(self, name: str, env: Any, infos: Sequence[str], sizes: dict[str, int]) -> None:
+        self.columns = Columns(name, env.observation_space)
+        self._name, self._reward_at = name, self.columns.add(REWARD, 0)
+        self._infos = [
+            (path, path.split("/")[1:], self.columns.add(path, sizes.get(path, 0)))
+            for path in infos
+        ]
+        self.seen: dict[str, int] = {}
+
+    def write(self, row: Any, observation: Any, reward: Any, info: Any) -> None:
+        """Write what a step or a reset returned into a row ``(width,)``.
+
+        Raises:
+            EnvError: the observation is another than its space says.
+        """
+        try:
+            self.columns.write(observation, row)
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            message = f"{self._name} observes something else than its space says: {tell(error)}"
+            raise EnvError(message, "correct its observation_space") from error
+        row[self._reward_at] = reward
+        for path, keys, start in self._infos:
+            size = self.columns.names[path][1]
+            part = row[start : start + max(size, 1)]
+            found = _find(info, keys)
+            numbers = None if found is None else _read_numbers(found)
+            part[:] = 0.0
+            if numbers is not None and numbers.size == len(part):
+                self.seen[path] = size
+                part[:] = numbers.ravel()
+
+    def read(self, row: Any, name: str) -> Any:
+        """Return what stands under a name in a row."""
+        start, size = self.columns.names[name]
+        return row[start : start + size] if size else row[start]
 
 
 class EnvGroup:
@@ -246,7 +298,7 @@ class EnvGroup:
         is_drawn: see ``make_env``.
 
     Attributes:
-        columns: what the columns of ``values`` mean.
+        readout: what the columns of ``values`` mean.
         actions: what an action is.
         values: ``(N, width)``.
         terminated, truncated: ``(N,)``, by the environment; it then stays where it is.
@@ -269,17 +321,14 @@ class EnvGroup:
         self.name, self._seed = name, seed
         self.envs = [make_env(name, options, folder, is_drawn)]
         first = self.envs[0]
-        self.columns = Columns(name, first.observation_space)
         self.actions = Actions(name, first.action_space)
-        self._reward_at = self.columns.add(REWARD, 0)
+        Columns(name, first.observation_space)  # refuses images before anything is stepped
         self.known = self._try(first)
-        for path in infos:
-            self.columns.add(path, self.known.get(path, 0))
-        self._infos = [(path, path.split("/")[1:]) for path in infos]
+        self.readout = Readout(name, first, infos, self.known)
         self.envs += [make_env(name, options, folder, is_drawn) for _ in range(n_envs - 1)]
         self._is_fresh = [True] * n_envs
         self.place(
-            np.zeros((n_envs, self.columns.width)),
+            np.zeros((n_envs, self.readout.columns.width)),
             np.zeros(n_envs, dtype=bool),
             np.zeros(n_envs, dtype=bool),
         )
@@ -295,7 +344,7 @@ class EnvGroup:
             self._is_fresh[i] = False
             observation, info = self._call("reset", self.envs[i].reset, **seed)
             self.terminated[i] = self.truncated[i] = False
-            self._keep(i, observation, 0.0, info)
+            self.readout.write(self.values[i], observation, 0.0, info)
 
     def step(self, action: Any, ids: Sequence[int]) -> None:
         """Advance some environments by ``action`` ``(N, n_actions)``, unless they have ended."""
@@ -308,7 +357,7 @@ class EnvGroup:
             )
             # What ends by itself at once with its time is no matter of time.
             self.terminated[i], self.truncated[i] = terminated, truncated and not terminated
-            self._keep(i, observation, reward, info)
+            self.readout.write(self.values[i], observation, reward, info)
 
     def draw(self) -> Any:
         """Return a picture ``(height, width, 3)`` of the first environment.
@@ -333,24 +382,6 @@ class EnvGroup:
         except Exception as error:  # of whoever wrote the environment
             message = f"{what} of {self.name} failed: {tell(error)}"
             raise EnvError(message, "see the environment's own code") from error
-
-    def _keep(self, i: int, observation: Any, reward: Any, info: Any) -> None:
-        row = self.values[i]
-        try:
-            self.columns.write(observation, row)
-        except (ValueError, TypeError, KeyError, IndexError) as error:
-            message = f"{self.name} observes something else than its space says: {tell(error)}"
-            raise EnvError(message, "correct its observation_space") from error
-        row[self._reward_at] = reward
-        for path, keys in self._infos:
-            start, size = self.columns.names[path]
-            part = row[start : start + max(size, 1)]
-            found = _find(info, keys)
-            numbers = None if found is None else _read_numbers(found)
-            part[:] = 0.0
-            if numbers is not None and numbers.size == len(part):
-                self.known.setdefault(path, size)
-                part[:] = numbers.ravel()
 
     def _try(self, env: Any) -> dict[str, int]:
         """Return what the info has in a few steps, by path, each with its size."""

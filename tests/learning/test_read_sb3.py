@@ -121,7 +121,7 @@ class Elu(torch.nn.ELU):
         (lambda: make_model(SAC, use_sde=True), "what acts in it is no plain MLP"),
         (
             lambda: make_model(DQN, make_env(action=spaces.Discrete(3))),
-            "its action_space is a Discrete",
+            "its action_space is a Discrete, and hopper's is numbers (Box)",
         ),
         (
             lambda: make_model(
