@@ -239,6 +239,15 @@ def is_derived(source: Source) -> bool:
     return bool(find_measures(source)) or not names <= INTEGRATED
 
 
+def is_settable(source: Source) -> bool:
+    """Return whether a source is a position or a velocity itself, which a state is made of."""
+    if isinstance(source, Indexed):
+        return is_settable(source.source)
+    if isinstance(source, Attribute):
+        return source.kind == "joint" and source.attribute in ("qpos", "qvel")
+    return isinstance(source, Array) and source.name in ("qpos", "qvel")
+
+
 class _Parser:
     """Recursive descent over the tokens of one source."""
 

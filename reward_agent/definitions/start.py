@@ -38,6 +38,24 @@ class HomePose(Record):
     )
 
 
+class TrainingStart(Record):
+    """States that a falling share of a training's episodes begins in, in place of the card's.
+
+    Fields are drawn uniformly, each between its two numbers; what is not named stays as the card
+    starts it.
+    """
+
+    share: Finite = Field(ge=0, le=1, description="of the episodes, at the beginning")
+    until: Finite = Field(gt=0, le=1, description="share of the training by which none is left")
+    fields: dict[Word, tuple[tuple[Finite, Finite], ...]] = Field(
+        min_length=1, max_length=40, description="least and most, by entry"
+    )
+
+    def find_share(self, progress: float) -> float:
+        """Return the share of the episodes at a point of the training, 0 to 1."""
+        return self.share * max(0.0, 1.0 - progress / self.until)
+
+
 class GoalDisc(Record):
     """A goal drawn anew at each reset: two slide joints, uniform in a disc, at rest.
 

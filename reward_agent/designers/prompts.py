@@ -29,6 +29,7 @@ from reward_agent.designers.roles import (
 from reward_agent.designers.worth import follow_risks
 from reward_agent.errors import DataError, UnknownNameError
 from reward_agent.llm.chat import AgentName, ChatMessage, ChatRequest
+from reward_agent.rewards.choices import list_settable
 from reward_agent.rewards.language import describe_language
 from reward_agent.rewards.source import parse_source
 from reward_agent.summary.course import render_course_line
@@ -368,6 +369,7 @@ def _render_system(agent: AgentName, brief: DesignBrief) -> ChatMessage:
         steps=brief.steps,
         standing=brief.standing,
         choices=brief.choices,
+        settable=list_settable(brief.card),
     )
     return ChatMessage("system", text)
 

@@ -87,6 +87,7 @@ class Trainer:
         if self.learner.num_timesteps >= self._job.until_timesteps:
             return
         while self.learner.num_timesteps < self._job.until_timesteps and not self.is_late:
+            self.env.tell_progress(self.learner.num_timesteps / self._job.total_timesteps)
             self.learner.learn()
             self._record()
         if self._row:

@@ -82,6 +82,11 @@ class RewardVecEnv:
         self._dones: list[NDArray[np.bool_]] = []
         self._state: State
 
+    def tell_progress(self, share: float) -> None:
+        """Say how far the training is, 0 to 1: by that some begin their episodes elsewhere."""
+        if self._simulation.starter is not None:
+            self._simulation.starter.progress = share
+
     def reset(self) -> NDArray[np.float32]:
         """Start all episodes anew and return the observation (N, observation_size)."""
         self._simulation.reset()

@@ -25,6 +25,7 @@ from pydantic import (
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.definitions.meaning import ClaimTest, Meaning
+from reward_agent.definitions.start import TrainingStart
 from reward_agent.definitions.tables import Prose
 from reward_agent.errors import DataError
 from reward_agent.records.draft import Draft, DraftOptions, Lines
@@ -235,6 +236,7 @@ class ProbeJob(Job):
     program_sha256: str
     seed: int = 0
     gamma: float = 0.99
+    starts: tuple[TrainingStart, ...] = Field((), description="tried with the program")
     behaviours: tuple[KnownEpisode, ...] = Field((), description="episodes of behaviours.npz")
     stored: tuple[KnownEpisode, ...] = Field((), description="episodes of trajectories.npz")
     left_out: tuple[OneLine, ...] = ()
@@ -261,6 +263,7 @@ class TrainJob(Job):
     until_timesteps: int
     n_points: int = 10
     learner: LearnerSettings
+    starts: tuple[TrainingStart, ...] = ()
     most_s: float | None = Field(None, gt=0, description="wall time after which it ends early")
     initial_policy_sha256: Sha256 | None = Field(
         None, description="of initial.safetensors, the policy that the training begins with"

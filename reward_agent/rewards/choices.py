@@ -1,22 +1,28 @@
-"""What a program chooses beside its reward: how a policy learns from it.
+"""What a program chooses beside its reward: how a policy learns from it, and where it starts.
 
-``TRAINING`` is a dictionary of literals at module level. It is read from the text, never run, and
-only a training sees it: episodes that are scored are the card's own.
+``TRAINING`` is a dictionary of literals at module level, ``STARTS`` a list of them. They are read
+from the text, never run, and only a training sees them: episodes that are scored are the card's
+own.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.learner import LEARNERS, Bounds, LearnerKind
+from reward_agent.definitions.sources import is_settable
+from reward_agent.definitions.sources import parse_source as parse_field_source
+from reward_agent.definitions.start import TrainingStart
 from reward_agent.rewards.source import parse_source
 from reward_agent.text import clean_text
 
-TRAINING_NAME = "TRAINING"
+TRAINING_NAME, STARTS_NAME = "TRAINING", "STARTS"
+SHARE, UNTIL = "share", "until"
 # An episode of the training may be this many times as long as one that is scored.
 _MOST_EPISODE_LENGTHS = 4
 _LEAST_EPISODE_STEPS = 10
@@ -33,11 +39,13 @@ class TrainingChoices:
         algo: the learner.
         episode_steps: most control steps of an episode.
         values: the learner's hyper-parameters by name.
+        starts: where a falling share of the training's episodes begins.
     """
 
     algo: str | None = None
     episode_steps: int | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
+    starts: tuple[TrainingStart, ...] = ()
 
     def apply(self, card: EnvCard, algo: str | None = None) -> EnvCard:
         """Return the card that a policy is trained on.
@@ -57,32 +65,67 @@ class TrainingChoices:
     def drop_shape(self) -> TrainingChoices:
         """Return what is left of them for a policy that there is already."""
         kept = {name: value for name, value in self.values.items() if name != "net_arch"}
-        return TrainingChoices(None, self.episode_steps, kept)
+        return TrainingChoices(None, self.episode_steps, kept, self.starts)
 
     def __str__(self) -> str:
         chosen = {ALGO: self.algo, EPISODE_STEPS: self.episode_steps, **self.values}
         told = [f"{name} {value}" for name, value in chosen.items() if value is not None]
+        told += [
+            f"{start.share:.0%} of first episodes from {', '.join(start.fields)}"
+            for start in self.starts
+        ]
         return clean_text(", ".join(told))
 
 
 def read_choices(source: str) -> TrainingChoices:
     """Read what a program chooses; of one that was not checked, what can be read."""
     parsed = parse_source(source).source
-    node = find_table(parsed.tree) if parsed is not None else None
-    try:
-        given = dict(ast.literal_eval(node)) if node is not None else {}
-    except (ValueError, TypeError):
-        given = {}
+    given: dict[str, Any] = {}
+    starts: list[TrainingStart] = []
+    if parsed is not None:
+        with suppress(ValueError, TypeError):
+            given = dict(_read_literal(parsed.tree, TRAINING_NAME) or {})
+        with suppress(ValueError, TypeError):
+            starts = [read_start(item) for item in _read_literal(parsed.tree, STARTS_NAME) or ()]
     algo, steps = given.pop(ALGO, None), given.pop(EPISODE_STEPS, None)
-    return TrainingChoices(algo, steps, given)
+    return TrainingChoices(algo, steps, given, tuple(starts))
 
 
-def find_table(tree: ast.Module) -> ast.expr | None:
-    """Return what ``TRAINING`` is set to at module level, if it is."""
+def read_start(given: Any) -> TrainingStart:
+    """Read one entry of ``STARTS``.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(given, dict):
+        raise ValueError("expected a dictionary")
+    told = {name: value for name, value in given.items() if name not in (SHARE, UNTIL)}
+    fields = {name: _read_spans(value) for name, value in told.items()}
+    return TrainingStart(share=given.get(SHARE), until=given.get(UNTIL), fields=fields)
+
+
+def _read_spans(value: Any) -> list[tuple[Any, Any]]:
+    """Return least and most of each entry: of a number, a pair, or a list of these."""
+    if isinstance(value, int | float):
+        return [(value, value)]
+    if isinstance(value, tuple) and len(value) == 2 and not isinstance(value[0], tuple | list):
+        return [(value[0], value[1])]
+    if isinstance(value, list | tuple):
+        return [span for item in value for span in _read_spans(item)]
+    raise ValueError("expected (low, high), a number, or a list of one for each entry")
+
+
+def _read_literal(tree: ast.Module, name: str) -> Any:
+    node = find_table(tree, name)
+    return None if node is None else ast.literal_eval(node)
+
+
+def find_table(tree: ast.Module, table: str = TRAINING_NAME) -> ast.expr | None:
+    """Return what ``TRAINING`` or ``STARTS`` is set to at module level, if it is."""
     for statement in tree.body:
         if isinstance(statement, ast.Assign | ast.AnnAssign):
             targets = getattr(statement, "targets", [getattr(statement, "target", None)])
-            if any(isinstance(t, ast.Name) and t.id == TRAINING_NAME for t in targets):
+            if any(isinstance(t, ast.Name) and t.id == table for t in targets):
                 return statement.value
     return None
 
@@ -94,6 +137,11 @@ def list_choices(card: EnvCard, kind: LearnerKind) -> dict[str, Bounds]:
     absent = _OF_NUMBERS if card.choices else ()
     known = {name: bounds for name, bounds in kind.tunable.items() if name not in absent}
     return {EPISODE_STEPS: steps, **known}
+
+
+def list_settable(card: EnvCard) -> list[str]:
+    """Return the fields of a card that a state can be begun by."""
+    return [field.name for field in card.state if is_settable(parse_field_source(field.source))]
 
 
 def describe_choices(card: EnvCard, algo: str | None = None) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.start import TrainingStart
 from reward_agent.definitions.task import METRIC_FILE, TaskSpec
 from reward_agent.designers.roles import Team
 from reward_agent.errors import (
@@ -117,6 +118,10 @@ class Lab:
         if goes_on:
             choices = choices.drop_shape()
         return choices.apply(self.card, self.settings.algo)
+
+    def choose_starts(self, source: str) -> tuple[TrainingStart, ...]:
+        """Return where a falling share of the episodes of a program's training begins."""
+        return () if self.settings.reward_only else read_choices(source).starts
 
     def describe_choices(self) -> str:
         """Return what a program may choose of how its policy learns; '' for nothing."""

@@ -74,6 +74,7 @@ def run_probe(
         card=lab.card,
         program_sha256=program.sha256,
         seed=lab.settings.seed,
+        starts=lab.choose_starts(program.source),
         gamma=lab.choose_card(program.source).learner.gamma,
         behaviours=recordings.known,
         stored=recordings.stored.known if recordings.stored else (),

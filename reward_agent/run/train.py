@@ -114,6 +114,7 @@ def make_training(
         total_timesteps=lab.settings.steps,
         until_timesteps=until,
         learner=card.learner,
+        starts=lab.choose_starts(program.source),
         most_s=lab.find_training_clock(card),
         initial_policy_sha256=hashlib.sha256(initial).hexdigest() if initial else None,
     )

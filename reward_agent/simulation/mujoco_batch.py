@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import mujoco
 import numpy as np
@@ -34,6 +34,7 @@ from reward_agent.simulation.mujoco_model import (
     FREE,
     check_object,
     find_joint_limits,
+    find_state_part,
     list_names,
     make_model,
     measure_links,
@@ -153,6 +154,15 @@ class BatchSimulation(Simulation):
         self._qpos[:], self._qvel[:] = qpos, qvel
         self._batch.forward(None)
         self._has_diverged[:] = False
+        self._expressions.values.clear()
+
+    def put_fields(self, ids: NDArray[np.int32], values: Mapping[str, FloatArray]) -> None:
+        """Put simulations into states by positions and velocities of joints, and nothing else."""
+        arrays = {"qpos": self._qpos, "qvel": self._qvel}
+        for name, rows in values.items():
+            array, columns = find_state_part(self.model, parse_source(self.card.field(name).source))
+            arrays[array][ids[:, None], columns] = rows
+        self._batch.forward(ids)
         self._expressions.values.clear()
 
     def scatter(self) -> bool:

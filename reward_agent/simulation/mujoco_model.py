@@ -309,6 +309,10 @@ def list_names(model: mujoco.MjModel, kind: str) -> list[str]:
     return [getattr(model, kind)(i).name for i in range(count)]
 
 
+# How many numbers of each array the joints have that have more than one.
+_WIDTHS = {FREE: {"qpos": 7, "qvel": 6}, BALL: {"qpos": 4, "qvel": 3}}
+
+
 def find_joint_limits(model: mujoco.MjModel, source: Source) -> tuple[float, float] | None:
     """Return the limits of the joints whose positions a source is; None where they have none."""
     places = _list_places(model, source)
@@ -319,16 +323,32 @@ def find_joint_limits(model: mujoco.MjModel, source: Source) -> tuple[float, flo
     return float(min(low for low, _ in limits)), float(max(high for _, high in limits))
 
 
-def _list_places(model: mujoco.MjModel, source: Source) -> list[int]:
-    """Return which entries of qpos a source is; none where it is anything else."""
-    if isinstance(source, Array) and source.name == "qpos":
-        return list(range(model.nq))
-    if isinstance(source, Attribute) and (source.kind, source.attribute) == ("joint", "qpos"):
-        return [int(model.joint(source.name).qposadr[0])]
+def find_state_part(model: mujoco.MjModel, source: Source) -> tuple[str, list[int]]:
+    """Return the array, qpos or qvel, and the entries of it that a source is.
+
+    Raises:
+        DataError: it is anything else.
+    """
+    for array in ("qpos", "qvel"):
+        places = _list_places(model, source, array)
+        if places:
+            return array, places
+    raise DataError("no state can be set by it", "name a position or a velocity of a joint")
+
+
+def _list_places(model: mujoco.MjModel, source: Source, array: str = "qpos") -> list[int]:
+    """Return which entries of qpos, or qvel, a source is; none where it is anything else."""
+    if isinstance(source, Array) and source.name == array:
+        return list(range(model.nq if array == "qpos" else model.nv))
+    if isinstance(source, Attribute) and (source.kind, source.attribute) == ("joint", array):
+        joint = model.joint(source.name)
+        width = _WIDTHS.get(int(joint.type[0]), {"qpos": 1, "qvel": 1})[array]
+        first = int((joint.qposadr if array == "qpos" else joint.dofadr)[0])
+        return list(range(first, first + width))
     if isinstance(source, Call) and source.function == "concat":
-        return [place for part in source.sources for place in _list_places(model, part)]
+        return [place for part in source.sources for place in _list_places(model, part, array)]
     if isinstance(source, Indexed):
-        places = np.array(_list_places(model, source.source), dtype=int)
+        places = np.array(_list_places(model, source.source, array), dtype=int)
         return np.atleast_1d(places[source.index]).tolist() if len(places) else []
     return []
 

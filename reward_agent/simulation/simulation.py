@@ -7,9 +7,9 @@ functions and indices, and the ranges outside of which an episode ends are here.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from itertools import pairwise
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,6 +35,19 @@ CompileLeaf: TypeAlias = Callable[[Source], Reader]
 _MOST_SHOWN_CHARS = 100
 
 
+class Starter(Protocol):
+    """Moves simulations whose episodes have just begun elsewhere, as a training may ask for.
+
+    Attributes:
+        progress: how far the training is, 0 to 1.
+    """
+
+    progress: float
+
+    def __call__(self, ids: NDArray[np.int32]) -> None:
+        """Put some of the simulations into other states."""
+
+
 class Simulation(ABC):
     """N simulations of a card; call ``reset`` before the first ``step``.
 
@@ -54,6 +67,7 @@ class Simulation(ABC):
     """
 
     end_reason: ClassVar[str] = "cannot go on"
+    starter: Starter | None = None
     # Whether find_stuck means that episodes have ended, not that the physics have failed.
     ends_by_itself: ClassVar[bool] = False
 
@@ -143,11 +157,24 @@ class Simulation(ABC):
         """What the policy sees, ``(N, observation_size)``, a copy."""
         return _copy(self._read_observation)
 
+    def put_fields(self, ids: NDArray[np.int32], values: Mapping[str, FloatArray]) -> None:
+        """Put simulations into states whose fields have these values, (len(ids), k) each.
+
+        Raises:
+            DataError: the back end cannot, or a field is none that it could set.
+        """
+        raise DataError(
+            f"{self.card.name} is simulated by what cannot begin in a state that is given",
+            "leave STARTS out",
+        )
+
     def reset(self, ids: ArrayLike | None = None) -> None:
         """Start new episodes."""
         chosen = list_ids(ids, self.n_sims)
         if len(chosen):
             self.begin(chosen)
+            if self.starter is not None:
+                self.starter(chosen)
             self._expressions.values.clear()
 
     def step(self, action: ArrayLike, ids: ArrayLike | None = None) -> None:

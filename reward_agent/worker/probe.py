@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reward_agent.learning.starts import N_TRIED, try_starts
 from reward_agent.records.jobs import (
     ProbeJob,
 )
@@ -25,7 +26,7 @@ from reward_agent.rewards.trial import (
     make_extremes,
     sample_steps,
 )
-from reward_agent.simulation.backends import find_backend
+from reward_agent.simulation.backends import find_backend, make_simulation
 from reward_agent.types import Finding, ProbeReport
 from reward_agent.worker.known_pay import KnownEpisodes, pay_known
 
@@ -66,6 +67,9 @@ def run(job: ProbeJob, job_dir: Path) -> ProbeReport:
         seed=int(job.program_sha256[:8], 16),
     )
     trial.run()
+    if job.starts:
+        simulation = make_simulation(job.card, N_TRIED, job.seed)
+        trial.findings += try_starts(simulation, job.starts)
     known = KnownEpisodes.load(job, job_dir, fields or ["observation"])
     paid = digest = reach = None
     if not trial.has_errors and trial.rewards is not None:

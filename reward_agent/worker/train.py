@@ -10,6 +10,7 @@ from pathlib import Path
 
 from reward_agent.definitions.learner import LEARNERS
 from reward_agent.learning.learner import TrainingFailure
+from reward_agent.learning.starts import TrainingStarts
 from reward_agent.learning.trainer import Trainer, make_term_curves, make_training_points
 from reward_agent.learning.vec_env import RewardVecEnv
 from reward_agent.records.jobs import TrainJob
@@ -55,6 +56,8 @@ def _make_trainer(job: TrainJob, job_dir: Path, source: str) -> Trainer:
     def make_env(seed: int) -> RewardVecEnv:
         n_envs = job.learner.get("n_envs")
         simulation = make_simulation(job.card, n_envs, seed, fields, is_randomised=True)
+        if job.starts:
+            simulation.starter = TrainingStarts(simulation, job.starts, seed)
         return RewardVecEnv(job.card, simulation, reward)
 
     return Trainer(job, job_dir, make_env)

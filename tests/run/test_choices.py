@@ -11,6 +11,7 @@ from reward_agent.records.jobs import EvaluateJob, TrainJob
 
 SOURCE = """
 TRAINING = {"gamma": 0.9, "net_arch": [8], "episode_steps": 50}
+STARTS = [{"share": 0.5, "until": 1, "pole_angle": (-0.1, 0.1)}]
 
 
 def compute_reward(state, action, next_state):
@@ -27,9 +28,17 @@ def test_choices_are_the_trainings_alone(tmp_path: Path) -> None:
     training = tmp_path / "run" / "training"
     job = read_record(training / "job.json", TrainJob)
     assert (job.learner.gamma, job.card.max_episode_steps) == (0.9, 50)
+    assert [start.share for start in job.starts] == [0.5]
     assert max(point.episode_length or 0 for point in trained.result.points) <= 50
     policy = load_policy(training / trained.result.snapshots[-1].file)
     assert [len(layer.bias) for layer in policy.layers] == [8, 1]
     scored = read_record(tmp_path / "run" / "evaluation" / "job.json", EvaluateJob)
     assert scored.card.max_episode_steps == card.max_episode_steps
     assert scored.card.learner == card.learner
+
+
+def test_a_start_that_no_episode_can_begin_in_is_refused_before_the_training() -> None:
+    source = SOURCE.replace("(-0.1, 0.1)", "(1.0, 1.5)")
+    examined = reward_agent.check(source, "inverted_pendulum", probe=True)
+    assert examined.probe is not None
+    assert "pole_angle ends it at once" in examined.probe.errors[0].message

@@ -6,18 +6,23 @@ import ast
 from collections.abc import Iterator
 
 from reward_agent.definitions.learner import LEARNERS
+from reward_agent.definitions.start import TrainingStart
 from reward_agent.errors import hint_closest
 from reward_agent.rewards.choices import (
     ALGO,
+    STARTS_NAME,
     TRAINING_NAME,
     find_table,
     list_choices,
     list_learners,
+    list_settable,
+    read_start,
 )
 from reward_agent.rewards.rules.context import Context
 from reward_agent.types import Finding
 
-_RULE = "training/choice"
+_RULE, _START = "training/choice", "training/start"
+_MOST_STARTS, _MOST_SHARE = 8, 0.9
 
 
 def check_training(context: Context) -> Iterator[Finding]:
@@ -60,6 +65,55 @@ def check_training(context: Context) -> Iterator[Finding]:
             )
         elif fault := choices[name].find_fault(value):
             yield context.refuse(_RULE, node, f"is out of the range of {name}", f"give {fault}")
+
+
+def check_starts(context: Context) -> Iterator[Finding]:
+    """Refuse starts that are no list of states that this environment can be put into."""
+    table = find_table(context.source.tree, STARTS_NAME)
+    if table is None or context.dialect.kind != "reward":
+        return
+    known = list_settable(context.card)
+    example = known[0] if known else "x"
+    form = f'write {STARTS_NAME} = [{{"share": 0.5, "until": 0.6, "{example}": (0.0, 1.0)}}]'
+    if not known:
+        what = f"cannot be used: no field of {context.card.name} is a joint's position or velocity"
+        yield context.refuse(_START, table, what, "leave it out", name=STARTS_NAME)
+        return
+    items = table.elts if isinstance(table, ast.List | ast.Tuple) else []
+    if not 1 <= len(items) <= _MOST_STARTS:
+        what = f"is no list of 1 to {_MOST_STARTS} dictionaries"
+        yield context.refuse(_START, table, what, form, name=STARTS_NAME)
+        return
+    total = 0.0
+    for item in items:
+        try:
+            start = read_start(ast.literal_eval(item))
+        except (ValueError, TypeError, MemoryError, RecursionError):
+            what = "is no start: share and until from 0 to 1, fields with (low, high)"
+            yield context.refuse(_START, item, what, form, name=f"an entry of {STARTS_NAME}")
+            continue
+        total += start.share
+        yield from _check_start(context, item, start, known)
+    if total > _MOST_SHARE:
+        what = f"is {total:g} of the episodes together: the rest must begin as the card says"
+        yield context.refuse(_START, table, what, f"give at most {_MOST_SHARE}", name="share")
+
+
+def _check_start(
+    context: Context, node: ast.expr, start: TrainingStart, known: list[str]
+) -> Iterator[Finding]:
+    for name, spans in start.fields.items():
+        if name not in known:
+            what = f"is nothing that a state can be begun by{hint_closest(name, known)}"
+            yield context.refuse(_START, node, what, f"choose among {', '.join(known)}", name=name)
+            continue
+        size = context.card.field(name).size or 1
+        if len(spans) != size:
+            what = f"has {size} entries, {len(spans)} are given"
+            yield context.refuse(_START, node, what, "give (low, high) for each", name=name)
+        elif any(low > high for low, high in spans):
+            what = "has a lowest value above the highest"
+            yield context.refuse(_START, node, what, "give (low, high)", name=name)
 
 
 def _read_items(table: ast.expr) -> list[tuple[str, object, ast.expr]] | None:
