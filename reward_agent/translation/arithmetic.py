@@ -185,7 +185,7 @@ def fit(
     if item.is_constant:
         if not is_whole:
             return node
-        return nodes.call("np.full", _shape_of(shape, is_row), node)
+        return nodes.call("np.full", shape_of(shape, is_row), node)
     if is_row and missing and len(shape):
         if item.shape:  # (N, k) beside (N, m, k)
             places = (
@@ -195,11 +195,12 @@ def fit(
             places = [ast.Slice()] + [ast.Constant(None)] * missing
         node = nodes.index(node, *places)
     if is_whole and item.shape != shape:
-        node = nodes.call("np.broadcast_to", node, _shape_of(shape, is_row))
+        node = nodes.call("np.broadcast_to", node, shape_of(shape, is_row))
     return node
 
 
-def _shape_of(shape: tuple[int | None, ...], is_row: bool) -> ast.expr:
+def shape_of(shape: tuple[int | None, ...], is_row: bool) -> ast.expr:
+    """Return the expression of a shape, with the number of simulations."""
     axes: list[ast.expr] = [nodes.count()] if is_row else []
     axes += [nodes.count() if size is None else nodes.literal(size) for size in shape]
     return axes[0] if len(axes) == 1 else ast.Tuple(axes, ast.Load())

@@ -37,16 +37,8 @@ from reward_agent.translation.values import (
 
 MAX_STEPS = 200_000
 MAX_LINES = 4_000
-_LIBRARIES = {
-    "numpy": "numpy",
-    "jax.numpy": "numpy",
-    "torch": "torch",
-    "math": "math",
-    "functools": "functools",
-    "typing": "typing",
-    "dataclasses": "dataclasses",
-    "collections": "collections",
-}
+# By whose name an import is another's.
+_SAME = {"jax.numpy": "numpy"}
 
 
 class Tracer(ExpressionReader):
@@ -128,7 +120,7 @@ class Tracer(ExpressionReader):
         function = self.attempt(partial(self.evaluate, node, scope))
         return isinstance(function, Broken | Word | Input)
 
-    def _run_Pass(self, statement: ast.Pass, scope: Locals) -> None:
+    def _run_Pass(self, statement: ast.stmt, scope: Locals) -> None:
         return None
 
     def _run_Global(self, statement: ast.Global, scope: Locals) -> None:
@@ -137,8 +129,7 @@ class Tracer(ExpressionReader):
     def _run_Nonlocal(self, statement: ast.Nonlocal, scope: Locals) -> None:
         scope.of_outer.update(statement.names)
 
-    def _run_Assert(self, statement: ast.Assert, scope: Locals) -> None:
-        return None
+    _run_Assert = _run_Pass
 
     def _run_Delete(self, statement: ast.Delete, scope: Locals) -> None:
         for target in statement.targets:
@@ -153,7 +144,7 @@ class Tracer(ExpressionReader):
         for item in statement.names:
             self.imported.add(item.name.split(".")[0])
             path = item.name if item.asname else item.name.split(".")[0]
-            self.write(scope.names, item.asname or path, Word(_LIBRARIES.get(path, path), ""))
+            self.write(scope.names, item.asname or path, Word(_SAME.get(path, path), ""))
 
     def _run_ImportFrom(self, statement: ast.ImportFrom, scope: Locals) -> None:
         module = statement.module or ""
@@ -161,13 +152,10 @@ class Tracer(ExpressionReader):
         for item in statement.names:
             path = f"{module}.{item.name}"
             if item.name == "*":
-                self.starred += (_LIBRARIES.get(module, module),)
+                self.starred += (_SAME.get(module, module),)
                 continue
-            word = (
-                Word(_LIBRARIES[path], "")
-                if path in _LIBRARIES
-                else Word(_LIBRARIES.get(module, module), item.name)
-            )
+            module_of = _SAME.get(module, module)
+            word = Word(_SAME[path], "") if path in _SAME else Word(module_of, item.name)
             self.write(scope.names, item.asname or item.name, words.get_constant(word))
 
     def _run_FunctionDef(self, statement: ast.FunctionDef, scope: Locals) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from reward_agent.translation import arithmetic, indexing, nodes
@@ -52,16 +52,9 @@ def _concatenate(machine: Tracer, arrays: Any, axis: Any = 0, **named: Any) -> L
     shape, is_row = items[0].shape[:-1], next((i.is_row for i in items if not i.is_constant), True)
     size = sum(item.shape[-1] or 0 for item in items)
     whole = [
-        arithmetic.fit(item, (*shape, item.shape[-1]), is_row, is_whole=item.is_constant)
-        if not item.is_constant
-        else nodes.call(
-            "np.broadcast_to",
-            item.node,
-            ast.Tuple(
-                [nodes.count(), nodes.literal(item.shape[-1])],
-                ast.Load(),
-            ),
-        )
+        nodes.call("np.broadcast_to", item.node, arithmetic.shape_of(item.shape, is_row=True))
+        if item.is_constant
+        else arithmetic.fit(item, (*shape, item.shape[-1]), is_row)
         for item in items
     ]
     joined = nodes.call("np.concatenate", ast.List(whole, ast.Load()), axis=nodes.literal(-1))
@@ -78,16 +71,17 @@ def _stack(machine: Tracer, arrays: Any, axis: Any = 0, **named: Any) -> Lanes:
     return Lanes(node, (first, *rest), False, items=tuple(items))
 
 
+def _read_sizes(machine: Tracer, given: Iterable[Any]) -> list[Any]:
+    """Return the sizes of an array, which are given one by one or as one tuple."""
+    first, *more = map(arithmetic.unlift, given)
+    if more or isinstance(first, int | Lanes):
+        return [first, *more]
+    return [arithmetic.unlift(size) for size in machine.iterate(first)]
+
+
 def _zeros(value: float) -> Callable[..., Lanes]:
-    def make(machine: Tracer, shape: Any = (), *more: Any, **named: Any) -> Lanes:
-        sizes = arithmetic.unlift(shape)
-        if more:
-            sizes = (sizes, *more)
-        sizes = (
-            [sizes]
-            if isinstance(sizes, int | Lanes)
-            else [arithmetic.unlift(s) for s in machine.iterate(sizes)]
-        )
+    def make(machine: Tracer, *shape: Any, **named: Any) -> Lanes:
+        sizes = _read_sizes(machine, shape or named.values())
         sizes = [size for size in sizes if isinstance(size, int)]  # without that of simulations
         if math.prod(sizes) > _MOST_NUMBERS:
             raise machine.refuse(f"an array of {math.prod(sizes)} numbers", "a smaller one")
@@ -126,14 +120,7 @@ def _cross(machine: Tracer, a: Any, b: Any, **named: Any) -> Lanes:
 
 def _reshape(machine: Tracer, a: Any, *shape: Any) -> Lanes:
     array = arithmetic.lift(a)
-    sizes = [
-        arithmetic.unlift(s)
-        for s in (
-            machine.iterate(shape[0])
-            if len(shape) == 1 and not isinstance(arithmetic.unlift(shape[0]), int)
-            else shape
-        )
-    ]
+    sizes = _read_sizes(machine, shape)
     total = math.prod(size or 1 for size in array.shape)
     if not array.is_row or any(not isinstance(size, int) for size in sizes):
         raise machine.refuse("a reshape over simulations", "read the columns that are meant")

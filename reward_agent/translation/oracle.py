@@ -28,6 +28,7 @@ from reward_agent.translation.entry import Payer, list_entries, weigh_table
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.machine import Tracer
 from reward_agent.translation.others import find_start
+from reward_agent.translation.parity import RecordedSteps
 from reward_agent.translation.staging import Staged, give
 from reward_agent.translation.stand_ins import (
     CONVENTIONS,
@@ -121,20 +122,33 @@ class OriginalRun:
         tree: the file.
         number: which of its entries pays.
         inputs: the card's fields.
+        may_run: whether it may run here.
         fault: where a number stopped being finite, if it is looked for.
+        why_not: why Python cannot run it.
     """
 
     tree: ast.Module
     number: int
     inputs: Inputs
+    may_run: bool
     fault: Fault | None = None
+    why_not: str = ""
 
-    def pay(self, steps: Sequence[Transition]) -> FloatArray:
-        """Return what the file's own Python pays.
+    @property
+    def is_run(self) -> bool:
+        """Whether Python runs it."""
+        return self.may_run and not self.why_not
 
-        Raises:
-            CannotRun: it needs what is not here.
-        """
+    def pay(self, stretch: RecordedSteps, has_memory: bool) -> FloatArray | None:
+        """Return what it pays for a stretch, as ``pay_ours`` does; None where it cannot run."""
+        later = () if has_memory else stretch.later
+        try:
+            parts = [self._pay(steps) for steps in (stretch.steps, later) if steps and self.is_run]
+        except CannotRun as error:
+            self.why_not = " ".join(str(error).split())[:150]
+        return np.concatenate(parts) if self.is_run else None
+
+    def _pay(self, steps: Sequence[Transition]) -> FloatArray:
         _check(self.tree)
         with _bounded(), np.errstate(all="ignore"):
             try:

@@ -11,9 +11,6 @@ from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.jobs import ParityRow
 from reward_agent.rewards.program import CompiledReward
 from reward_agent.simulation.state import FloatArray, State, Transition
-from reward_agent.translation.oracle import OriginalRun
-from reward_agent.translation.stand_ins import CannotRun
-from reward_agent.translation.values import Fault
 
 # Steps from the start of an episode, and from its end.
 _FIRST, _LAST = 40, 20
@@ -62,40 +59,6 @@ def _cut(recorded: Trajectories, index: int, step: int, length: int) -> Transiti
     action = recorded.action[row - index : row - index + 1].astype(np.float64)
     ended = np.array([bool(recorded.terminated[index]) and step + 1 == length])
     return Transition(before, action, after, ended)
-
-
-class Original:
-    """What the person's file itself pays, step by step.
-
-    Args:
-        run: the file as Python runs it; None where it may not.
-    """
-
-    def __init__(self, run: OriginalRun | None) -> None:
-        self._run = run
-        self.why_not = ""
-
-    @property
-    def is_run(self) -> bool:
-        """Whether Python runs it."""
-        return self._run is not None
-
-    @property
-    def fault(self) -> Fault | None:
-        """Where what it pays stops being a number."""
-        return self._run.fault if self._run is not None else None
-
-    def pay(self, stretch: RecordedSteps, has_memory: bool) -> FloatArray | None:
-        """Return what it pays for a stretch, as ``pay_ours`` does; None where it cannot run."""
-        if self._run is None:
-            return None
-        later = () if has_memory else stretch.later
-        try:
-            parts = [self._run.pay(steps) for steps in (stretch.steps, later) if steps]
-        except CannotRun as error:
-            self._run, self.why_not = None, " ".join(str(error).split())[:150]
-            return None
-        return np.concatenate(parts)
 
 
 def pay_ours(reward: CompiledReward, stretch: RecordedSteps) -> FloatArray:

@@ -59,9 +59,7 @@ def call_builtin(machine: Tracer, name: str, given: Sequence[Any], named: Mappin
 
 def _to_float(machine: Tracer, value: Any = 0.0) -> Any:
     plain = arithmetic.unlift(value)
-    if isinstance(plain, int | float):
-        return float(plain)
-    if isinstance(plain, str):
+    if isinstance(plain, int | float | str):
         return float(plain)
     array = arithmetic.lift(value)
     if array.shape == (1,):
@@ -79,10 +77,6 @@ def _to_int(machine: Tracer, value: Any = 0) -> Any:
         return int(plain)
     number = _to_float(machine, value)
     return number if value.kind == "bool" else arithmetic.spread("np.trunc", number)
-
-
-def _to_bool(machine: Tracer, value: Any = False) -> Any:
-    return machine.test(value)
 
 
 def _smallest(function: str) -> Callable[..., Any]:
@@ -107,34 +101,12 @@ def _smallest(function: str) -> Callable[..., Any]:
 def add_up(machine: Tracer, items: Any, start: Any = 0) -> Any:
     """Return what ``sum`` does."""
     if isinstance(items, Lanes) and len(items.shape) == 1 and items.shape[0] is not None:
-        return (
-            machine.combine(ast.Add(), start, arithmetic.reduce("np.sum", items))
-            if start != 0
-            else arithmetic.reduce("np.sum", items)
-        )
+        found = arithmetic.reduce("np.sum", items)
+        return machine.combine(ast.Add(), start, found) if start != 0 else found
     total = start
     for item in machine.iterate(items):
         total = item if _is_plain(total) and total == 0 else machine.combine(ast.Add(), total, item)
     return total
-
-
-def _fold_flags(is_all: bool) -> Callable[..., Any]:
-    def fold(machine: Tracer, items: Any) -> Any:
-        if isinstance(items, Lanes):
-            return arithmetic.reduce("np.all" if is_all else "np.any", items)
-        found: Any = is_all
-        for item in machine.iterate(items):
-            test = machine.test(item)
-            if isinstance(test, bool):
-                if test != is_all:
-                    return test
-            elif isinstance(found, bool):
-                found = test
-            else:
-                found = arithmetic.both(found, test) if is_all else arithmetic.either(found, test)
-        return found
-
-    return fold
 
 
 def _abs(machine: Tracer, value: Any) -> Any:
@@ -158,14 +130,6 @@ def _range(machine: Tracer, *ends: Any) -> range:
     return range(*numbers)
 
 
-def _enumerate(machine: Tracer, items: Any, start: Any = 0) -> Items:
-    return Items(enumerate([*enumerate(machine.iterate(items), arithmetic.unlift(start))]))
-
-
-def _zip(machine: Tracer, *lists: Any, **named: Any) -> Items:
-    return Items(enumerate([*zip(*(machine.iterate(item) for item in lists), strict=False)]))
-
-
 def make_table(machine: Tracer, given: Any = (), **named: Any) -> Table:
     """Return what ``dict`` does."""
     table = (
@@ -185,10 +149,6 @@ def _get_attribute(machine: Tracer, owner: Any, name: Any, default: Any = None) 
         return default if value is None else value
     found = machine.attempt(lambda: machine.get_attribute(owner, str(name)))
     return default if isinstance(found, Broken) and default is not None else machine.read(found)
-
-
-def _vars(machine: Tracer, owner: Any) -> Table:
-    return Table(owner.names)
 
 
 def _has_attribute(machine: Tracer, owner: Any, name: Any) -> Any:
@@ -221,10 +181,6 @@ def _isinstance_of(machine: Tracer, value: Any, kinds: Any) -> bool:
     return not names <= {"str", "dict", "list", "tuple", "bool"}
 
 
-def _super(machine: Tracer, *given: Any) -> Any:
-    return machine.get_super()
-
-
 def _round(machine: Tracer, value: Any, ndigits: Any = 0) -> Any:
     plain = arithmetic.unlift(value)
     if _is_plain(plain):
@@ -244,11 +200,11 @@ def _sorted(machine: Tracer, items: Any, key: Any = None, reverse: Any = False) 
 
 _BUILTIN_CALLS: dict[str, Callable[..., Any]] = {
     "abs": _abs,
-    "all": _fold_flags(True),
-    "any": _fold_flags(False),
-    "bool": _to_bool,
+    "bool": lambda machine, value=False: machine.test(value),
     "dict": make_table,
-    "enumerate": _enumerate,
+    "enumerate": lambda machine, items, start=0: Items(
+        enumerate([*enumerate(machine.iterate(items), arithmetic.unlift(start))])
+    ),
     "float": _to_float,
     "getattr": _get_attribute,
     "hasattr": _has_attribute,
@@ -273,9 +229,11 @@ _BUILTIN_CALLS: dict[str, Callable[..., Any]] = {
     "str": lambda machine, value="": str(arithmetic.unlift(value)),
     "sorted": _sorted,
     "sum": add_up,
-    "super": _super,
-    "vars": _vars,
-    "zip": _zip,
+    "super": lambda machine, *given: machine.get_super(),
+    "vars": lambda machine, owner: Table(owner.names),
+    "zip": lambda machine, *lists, **named: Items(
+        enumerate([*zip(*map(machine.iterate, lists), strict=False)])
+    ),
 }
 
 

@@ -16,24 +16,18 @@ if TYPE_CHECKING:
 
 # What people call a measurement -> the roles that fields of a card play.
 _WORDS = {
-    "velocity": ("forward_velocity", "velocity", "com_velocity"),
-    "speed": ("forward_velocity", "velocity", "com_velocity"),
-    "vel": ("forward_velocity", "velocity", "com_velocity"),
+    **dict.fromkeys(("velocity", "speed", "vel"), ("forward_velocity", "velocity", "com_velocity")),
     "position": ("forward_position", "position", "com_position"),
     "pos": ("position", "forward_position", "com_position"),
     "height": ("height", "com_height"),
     "euler": ("pitch", "orientation", "up"),
     "orientation": ("orientation", "pitch", "up"),
-    "gravity": ("up",),
-    "upright": ("up",),
+    **dict.fromkeys(("gravity", "upright"), ("up",)),
     "quat": ("orientation", "up"),
-    "contact": ("foot_contact", "body_contact"),
-    "cfrc": ("foot_contact", "body_contact"),
-    "force": ("foot_contact",),
-    "forces": ("foot_contact",),
+    **dict.fromkeys(("contact", "cfrc"), ("foot_contact", "body_contact")),
+    **dict.fromkeys(("force", "forces"), ("foot_contact",)),
     "feet": ("foot_contact", "foot_height"),
-    "dof": ("joint_angles", "joint_velocities"),
-    "joint": ("joint_angles", "joint_velocities"),
+    **dict.fromkeys(("dof", "joint"), ("joint_angles", "joint_velocities")),
     "goal": ("target",),
 }
 _CONSTANT_SPEED = (

@@ -201,17 +201,6 @@ def _fill(value: float) -> Callable[..., Any]:
     return make
 
 
-def _clamp(a: Any, min: Any = None, max: Any = None) -> Any:
-    return np.clip(np.asarray(a), min, max)
-
-
-def _spread(name: str) -> Callable[..., Any]:
-    def find(a: Any, axis: Any = None, keepdims: bool = False, **named: Any) -> Any:
-        return getattr(np, name)(np.asarray(a), axis=axis, keepdims=keepdims, ddof=1)
-
-    return find
-
-
 def _norm(a: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     ord = None if ord in (2, 2.0, "fro") else ord
     return np.linalg.norm(np.asarray(a), ord, axis, keepdims)
@@ -227,8 +216,10 @@ class _Torch:
     zeros, ones = staticmethod(_fill(0.0)), staticmethod(_fill(1.0))
     no_grad = inference_mode = staticmethod(lambda *given: given[0] if given else nullcontext())
     _own: Mapping[str, Callable[..., Any]] = {
-        "clip": _clamp, "std": _spread("std"), "var": _spread("var"), "norm": _norm,
-        "vector_norm": _norm, "zeros_like": lambda a, **named: np.zeros(np.shape(a)),
+        "clip": lambda a, min=None, max=None: np.clip(a, min, max),
+        "std": functools.partial(np.std, ddof=1), "var": functools.partial(np.var, ddof=1),
+        "norm": _norm, "vector_norm": _norm,
+        "zeros_like": lambda a, **named: np.zeros(np.shape(a)),
         "ones_like": lambda a, **named: np.ones(np.shape(a)),
         "full_like": lambda a, value, **named: np.full(np.shape(a), value, float),
         "is_tensor": lambda a: isinstance(a, np.ndarray),

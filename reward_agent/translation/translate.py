@@ -42,7 +42,6 @@ from reward_agent.rewards.trial import roll_out_random_policy
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.oracle import OriginalRun
 from reward_agent.translation.parity import (
-    Original,
     RecordedSteps,
     compare,
     cut_stretches,
@@ -247,8 +246,7 @@ class Translator:
             Untranslatable: it does not, or what the file pays is no number.
         """
         reward = self._compile(text.source)
-        may_run = self.ground.runs_python
-        original = Original(OriginalRun(self.tree, number, inputs) if may_run else None)
+        original = OriginalRun(self.tree, number, inputs, self.ground.runs_python)
         rows = []
         for stretch in self.ground.stretches:
             expected = original.pay(stretch, reward.has_memory)

@@ -1,6 +1,6 @@
 """What libraries compute, written as a person would, and carried out like a file of theirs.
 
-NumPy's, torch's and JAX's functions that others of theirs make up, two of Python's own, and Isaac
+NumPy's, torch's and JAX's functions that others of theirs make up, some of Python's own, and Isaac
 Lab's terms, whose ``env`` is asked for the card's fields by role.
 """
 
@@ -51,6 +51,14 @@ def sigmoid(a): return 1.0 / (1.0 + np.exp(-a))
 def softplus(a, **_): return np.log1p(np.exp(a))
 """
 _BUILTINS = """
+def all(items):
+    if not isinstance(items, (list, tuple)):
+        return np.all(items)
+    return bool(functools.reduce(lambda rest, item: rest and item, items, True))
+def any(items):
+    if not isinstance(items, (list, tuple)):
+        return np.any(items)
+    return bool(functools.reduce(lambda rest, item: rest or item, items, False))
 def divmod(a, b): return a // b, a % b
 def filter(function, items):
     return [item for item in items if (item if function is None else function(item))]
