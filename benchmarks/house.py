@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     "definitions", "records", "simulation", "rewards", "learning", "evaluation", "summary", "film",
     "llm", "testing", "designers", "sandbox", "drafts", "translation", "worker", "executors",
-    "report", "export", "trackers", "run", "feedback", "control", "bench", "web", "cli",
+    "report", "export", "trackers", "run", "feedback", "control", "bench", "web", "mcp", "cli",
 )  # fmt: skip
 # Where a run begins, by its name now and by its name before.
 _ROOTS = ("run.open", "run.loop", "design_run", "loop")

@@ -2,7 +2,8 @@
 
     RewardAgentError                exit 1
     ├── UsageError                  exit 2   the command or call was not right
-    │   └── UnknownNameError                 a name that is not there, with the closest one
+    │   ├── UnknownNameError                 a name that is not there, with the closest one
+    │   └── ConsentError                     a stranger's folder that nobody allowed
     ├── DataError                            a file, record or reply does not have its form
     │   └── RefusedError                     a person's program that the rules do not take
     ├── ModelError                           a language model could not be used
@@ -82,6 +83,12 @@ class UnknownNameError(UsageError):
             remedy or f"known {kind} names: {listing}",
         )
         self.closest = find_closest_name(given, names)
+
+
+class ConsentError(UsageError):
+    """An environment's folder is a stranger's, and nobody said that it may be used."""
+
+    code = "consent"
 
 
 class DataError(RewardAgentError):

@@ -21,6 +21,7 @@ from reward_agent.cli import (
     film,
     inventory,
     keys,
+    mcp,
     runs,
     single,
 )
@@ -57,6 +58,7 @@ app.command("film")(film.film_command)
 app.command("report")(runs.report_command)
 app.command("export")(runs.export_command)
 app.command("doctor")(inventory.doctor_command)
+app.command("mcp")(mcp.mcp_command)
 
 
 if sys.flags.optimize > 1:

@@ -55,6 +55,7 @@ class Changes:
 
 
 @app.command("run")
+@answers("bench.results:Results")
 @add_settings("executor", "ray_address", "job_cpus", "job_gpus", also=(Changes,))
 def run_command(
     suite: SuiteName,
@@ -81,6 +82,7 @@ def run_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show jobs, env steps, time and money; run nothing.")
     ] = False,
+    as_json: Json = False,
     **given: Any,
 ) -> None:
     """Run a suite, or go on with it: jobs that are over are not repeated."""
@@ -105,7 +107,11 @@ def run_command(
         limits=SpendingLimits(max_usd, calls=max_calls),
         agree=ask_about_money(yes),
     )
-    print_text(render_markdown(write_results(store)))
+    results = write_results(store)
+    if as_json:
+        print_json(results)
+        return
+    print_text(render_markdown(results))
     print_text(str(store.dir / PAGE_FILE))
 
 

@@ -23,6 +23,7 @@ class FilmFile(Record):
     file: str
     episode: EpisodeName
     shown: tuple[str, ...] = Field(description="what the film shows, a line each")
+    strip: str | None = Field(None, description="with --strip, a picture of its key moments")
 
 
 @answers("cli.film:FilmFile")
@@ -54,6 +55,9 @@ def film_command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file; its ending is the format.")
     ] = None,
+    strip: Annotated[
+        bool, typer.Option("--strip", help="Write its key moments as a picture beside it, too.")
+    ] = False,
     runs_dir: RunsDir = None,
     as_json: Json = False,
 ) -> None:
@@ -78,11 +82,17 @@ def film_command(
         episode=episode,
         env=env,
         output=output,
+        has_strip=strip,
         runs_dir=runs_dir,
     )
     if as_json:
-        print_json(FilmFile(file=str(drawn.file), episode=episode, shown=drawn.shown))
+        moments = str(drawn.strip) if drawn.strip else None
+        print_json(
+            FilmFile(file=str(drawn.file), episode=episode, shown=drawn.shown, strip=moments)
+        )
         return
     print_text(str(drawn.file))
+    if drawn.strip:
+        print_text(str(drawn.strip))
     if form is None and chosen != "mp4":
         print_text(f"an mp4, which plays everywhere: {GET_MP4}")

@@ -77,10 +77,18 @@ def _measure(card: EnvCard) -> str:
         return ""
 
 
+class EnvPrompt(Record):
+    """An environment as a language model is told of it, with --as-prompt."""
+
+    name: str
+    tasks: tuple[str, ...]
+    prompt: str
+
+
 @envs_app.command("show")
-@answers("definitions.card:EnvCard")
+@answers("definitions.card:EnvCard", "cli.inventory:EnvPrompt")
 def show_env_command(
-    name: EnvName,
+    env: EnvName,
     as_prompt: Annotated[
         bool, typer.Option("--as-prompt", help="Show what the language model sees.")
     ] = False,
@@ -89,23 +97,28 @@ def show_env_command(
     """Show an environment's card."""
     from reward_agent.definitions.card import load_env
     from reward_agent.definitions.card_text import render_card, render_card_as_prompt
+    from reward_agent.definitions.task import list_tasks
 
-    card = load_env(name)
-    if as_json:
+    card = load_env(env)
+    if as_json and not as_prompt:
         print_json(card)
         return
-    print_text(render_card_as_prompt(card) if as_prompt else render_card(card))
+    text = render_card_as_prompt(card) if as_prompt else render_card(card)
     if standing := _measure(card):
-        print_text(f"\nMeasured on the robot itself:\n{standing}")
+        text += f"\n\nMeasured on the robot itself:\n{standing}"
+    if as_json:
+        print_json(EnvPrompt(name=card.name, tasks=tuple(list_tasks(card)), prompt=text))
+    else:
+        print_text(text)
 
 
 @envs_app.command("check")
 @answers("records.jobs:CheckEnvResult")
-def check_env_command(name: EnvName, as_json: Json = False) -> None:
+def check_env_command(env: EnvName, as_json: Json = False) -> None:
     """Compare a card with the live model; exit code 1 if they disagree."""
     from reward_agent.run.single import check_env
 
-    result = check_env(name)
+    result = check_env(env)
     if as_json:
         print_json(result)
     else:
@@ -116,7 +129,7 @@ def check_env_command(name: EnvName, as_json: Json = False) -> None:
         for finding in result.findings:
             print_text(f"{finding.severity}: {finding.message}\n  → {finding.remedy}")
         if not result.findings:
-            print_text(f"{name}: the card describes the model")
+            print_text(f"{env}: the card describes the model")
     if result.findings:
         raise typer.Exit(1)
 
@@ -147,7 +160,7 @@ class DescribedEnv(Record):
 @answers("cli.inventory:DescribedEnv")
 @add_settings(*_ASKING)
 def describe_env_command(
-    name: EnvName,
+    env: EnvName,
     write: Annotated[
         bool,
         typer.Option("--write", help="Draft card and tasks anew with what holds; edits are lost."),
@@ -162,10 +175,10 @@ def describe_env_command(
     from reward_agent.drafts.folder import read_drafted_source, redraft_env
 
     if write:  # before anything is paid
-        read_drafted_source(load_env(name))
-    described = _describe(name, runs_dir, yes, settings)
+        read_drafted_source(load_env(env))
+    described = _describe(env, runs_dir, yes, settings)
     if write:
-        redraft_env(name, described)
+        redraft_env(env, described)
     if as_json:
         print_json(DescribedEnv(meaning=described.meaning, verdicts=described.verdicts))
     else:
@@ -227,14 +240,14 @@ def init_env_command(
     **settings: Any,
 ) -> None:
     """Draft an environment for a robot's model: card, tasks with metrics, picture."""
-    from reward_agent.cli.folders import take_for_own
+    from reward_agent.control.folders import note_known
     from reward_agent.drafts.folder import Wishes, init_env, take_meaning
 
     keyframe = int(home) if home is not None and home.isdecimal() else home
     wishes = Wishes(python, keyframe, servos, floating, force)
     env = init_env(source, output, wishes, lambda text: progress_console.print(f"note: {text}"))
     if not force:
-        take_for_own(env.folder)
+        note_known(env.folder)
     if describe:
         progress_console.print(f"note: wrote {env.folder}; asking what its parts mean")
         try:

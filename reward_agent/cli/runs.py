@@ -35,6 +35,7 @@ app.command("status")(steer.status_command)
 app.command("wait")(steer.wait_command)
 app.command("events")(steer.events_command)
 app.command("stop")(steer.stop_command)
+app.command("request")(steer.request_command)
 app.command("answer")(steer.answer_command)
 app.command("du")(upkeep.du_command)
 app.command("rm")(upkeep.rm_command)
@@ -232,13 +233,19 @@ def open_command(
         print_text(str(store.dir))
 
 
-@answers("cli.runs:WrittenFile")
+@answers("report.told:ToldReport")
 def report_command(run: RunName, runs_dir: RunsDir = None, as_json: Json = False) -> None:
-    """Write a run's report.html again and print its path."""
+    """Write a run's report.html again and print its path, or as JSON what it says."""
     from reward_agent.records.store import load_run
     from reward_agent.report.page import write_report
+    from reward_agent.report.told import tell_report
 
-    _tell_file(write_report(load_run(run, runs_dir).dir), as_json)
+    folder = load_run(run, runs_dir).dir
+    page = write_report(folder)
+    if as_json:
+        print_json(tell_report(folder))
+    else:
+        print_text(str(page))
 
 
 def _tell_file(path: Path, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,14 +27,17 @@ from reward_agent.cli.output import (
 )
 from reward_agent.cli.settings import Json, RunName, RunsDir, add_settings
 from reward_agent.errors import UsageError
+from reward_agent.files import find_real, read_bytes, read_text
 from reward_agent.records.settings import list_settings
+from reward_agent.text import decode_text
 
 if TYPE_CHECKING:
     from reward_agent.control.status import Result, RunStatus
     from reward_agent.records.store import RunStore
 
 NOT_YET = 4
-_ENDS = {"finished": 0, "paused": 2}
+_ASKS = 2
+_ENDS = {"finished": 0, "paused": _ASKS}
 _POLL_S = 0.5
 Goal = Literal["finished", "round", "question"]
 
@@ -56,25 +60,54 @@ def wait_command(
 ) -> None:
     """Wait until a run is over, has finished another round, or asks something.
 
+    What it asks ends the waiting, whatever it is for.
+
     Exit codes: 0, it is so; 2, it asks something; 4, not yet; 1, it ended otherwise.
     """
+    from reward_agent.control.status import list_requests
+
     store = _load(run, runs_dir)
     n_rounds = len(store.list_iterations())
     _poll(
         timeout,
         lambda: (
-            store.read_run().status != "running"
+            (run_now := store.read_run()).status != "running"
             or (goal == "round" and len(store.list_iterations()) > n_rounds)
+            or bool(list_requests(store, run_now))
         ),
     )
     status = _read(store)
     _show(status, as_json=as_json)
     is_there = status.status == "running" and len(store.list_iterations()) > n_rounds
-    if (goal == "round" and is_there) or (goal == "question" and status.question):
+    is_asked = status.question is not None or status.requests
+    if (goal == "round" and is_there) or (goal == "question" and is_asked):
         return
-    code = NOT_YET if status.status == "running" else _ENDS.get(status.status, 1)
+    code = _ENDS.get(status.status, 1) if status.status != "running" else NOT_YET
+    code = _ASKS if is_asked else code
     if code:
         raise typer.Exit(code)
+
+
+@answers("control.status:AskedRequest")
+def request_command(
+    run: RunName,
+    number: Annotated[
+        int | None, typer.Option(min=1, help="Which one \\[default: the oldest].")
+    ] = None,
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a run asks of the agent that is its model (--provider agent)."""
+    from reward_agent.control.status import AskedRequest, find_request
+
+    store = _load(run, runs_dir)
+    request = find_request(store, number)
+    prompt = read_text(Path(request.prompt_file))
+    if as_json:
+        asked = AskedRequest(run=store.dir.name, prompt=prompt, **request.model_dump())
+        print_json(asked, is_verbatim=True)
+    else:
+        print_text(prompt)
 
 
 @answers("control.status:RunEvent")
@@ -131,8 +164,16 @@ def stop_command(
 def answer_command(
     run: RunName,
     answer: Annotated[
-        str, typer.Argument(help="accept, keep, unranked, or the path of a metric.py of your own.")
+        str,
+        typer.Argument(
+            help="accept, keep, unranked, or the path of a metric.py of your own; to a request of "
+            "--provider agent the path of a file with the reply, '-' for standard input."
+        ),
     ],
+    request: Annotated[
+        int | None,
+        typer.Option(min=1, help="Which request it replies to \\[default: the oldest]."),
+    ] = None,
     env: Annotated[
         str | None, typer.Option(help="Folder of its environment, if that is none of those here.")
     ] = None,
@@ -141,9 +182,16 @@ def answer_command(
     as_json: Json = False,
     **settings: Any,
 ) -> None:
-    """Answer what a paused run asks, and let it go on in a process of its own."""
+    """Answer what a run asks; a paused one goes on in a process of its own."""
+    from reward_agent.control.status import find_request, give_reply
+
     store = _load(run, runs_dir)
-    question = _read(store).question
+    status = _read(store)
+    if request is not None or status.requests:
+        give_reply(find_request(store, request), _read_reply(answer))
+        _show(_read(store), as_json=as_json)
+        return
+    question = status.question
     if question is None:
         raise UsageError(f"run {store.dir.name} asks nothing", "see: reward-agent runs status RUN")
     known = [name for name in question.answers if name != "own"]
@@ -160,6 +208,11 @@ def answer_command(
         _take_metric(store, Path(answer) if is_own else None, env, settings)
     settings |= {"unranked": answer == "unranked", "yes": yes, "as_json": as_json}
     design_command(env, resume=str(store.dir), detached=True, runs_dir=runs_dir, **settings)
+
+
+def _read_reply(file: str) -> str:
+    """Read a reply from a file, or from standard input."""
+    return sys.stdin.read() if file == "-" else decode_text(read_bytes(find_real(file)), "replace")
 
 
 def _take_metric(
@@ -209,6 +262,7 @@ def _show(status: RunStatus, *, as_json: bool) -> None:
         "paid": f"{status.calls} calls" + (f", {status.usd:.2f} USD" if status.usd else ""),
         "left": f"about {status.left_s / 60:.0f} min" if status.left_s is not None else "",
         "asks": ", ".join(status.question.answers) if status.question else "",
+        "asks its agent": ", ".join(item.prompt_file for item in status.requests),
         "go on": status.resume,
     }
     table = make_table("", "")

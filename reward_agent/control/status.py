@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from reward_agent.errors import UsageError
 from reward_agent.feedback.metric import load_metric_view
-from reward_agent.files import read_capped
+from reward_agent.files import read_capped, write_atomic
+from reward_agent.llm.manual import AGENT_FOLDER, Sheet, list_waiting
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import Candidate, RunRecord, RunStore, rank_candidates
 from reward_agent.run.estimate import count_steps
@@ -33,6 +36,23 @@ class MetricQuestion(Record):
     criterion: str = ""
     unit: str = ""
     program: str = Field("", description="text of the metric that was proposed")
+
+
+class ModelRequest(Record):
+    """What a run asks of the agent that is its model (``--provider agent``)."""
+
+    number: int
+    asks_for: str = Field(description="whose request, and which: designer-first, …")
+    prompt_file: str
+    reply_file: str = Field(description="where the reply is awaited")
+    picture_file: str | None = Field(None, description="the picture that it is about")
+
+
+class AskedRequest(ModelRequest):
+    """A request with its prompt."""
+
+    run: str
+    prompt: str
 
 
 class Result(Record):
@@ -79,6 +99,9 @@ class RunStatus(FileRecord):
     wall_s: Finite
     left_s: Finite | None = Field(None, description="if it goes on to its last round; a guess")
     question: MetricQuestion | None = None
+    requests: tuple[ModelRequest, ...] = Field(
+        (), description="of the agent that is the model: what it has not answered"
+    )
     candidates: tuple[Result, ...] = Field((), description="of finished rounds; in `runs show`")
     last_event: dict[str, Any] | None = None
     resume: str = Field("", description="the command that goes on with it")
@@ -113,10 +136,56 @@ def read_status(store: RunStore, *, has_candidates: bool = False) -> RunStatus:
         wall_s=run.wall_s,
         left_s=progress.guess_seconds(count_steps(settings)[0] - n_steps) if is_running else None,
         question=_find_question(store, run),
+        requests=list_requests(store, run),
         candidates=tuple(_describe(item, run) for item in finished) if has_candidates else (),
         last_event=events[-1] if events else None,
         resume="" if run.status in ("running", "finished") else store.resume_command,
     )
+
+
+def list_requests(store: RunStore, run: RunRecord) -> tuple[ModelRequest, ...]:
+    """Return what a run at work asks of the agent that is its model, the oldest first."""
+    if run.status != "running":
+        return ()
+    return tuple(_describe_sheet(sheet) for sheet in list_waiting(store.dir / AGENT_FOLDER))
+
+
+def _describe_sheet(sheet: Sheet) -> ModelRequest:
+    return ModelRequest(
+        number=sheet.number,
+        asks_for=sheet.template,
+        prompt_file=str(sheet.prompt_path),
+        reply_file=str(sheet.reply_path),
+        picture_file=str(sheet.picture_path) if sheet.picture_path.is_file() else None,
+    )
+
+
+def find_request(store: RunStore, number: int | None = None) -> ModelRequest:
+    """Return what a run asks of its agent: the oldest by default.
+
+    Raises:
+        UsageError: it asks nothing, or nothing of that number.
+    """
+    requests = list_requests(store, store.read_run())
+    found = [item for item in requests if number in (None, item.number)]
+    if not found:
+        waiting = ", ".join(str(item.number) for item in requests) or "nothing"
+        raise UsageError(
+            f"run {store.dir.name} asks its agent {f'no {number}' if number else 'nothing'}",
+            f"waiting: {waiting}; see: reward-agent runs status RUN",
+        )
+    return found[0]
+
+
+def give_reply(request: ModelRequest, text: str) -> None:
+    """Give a run what it asked its agent for.
+
+    Raises:
+        UsageError: there is no text.
+    """
+    if not text.strip():
+        raise UsageError("the reply is empty", "write what the prompt asks for")
+    write_atomic(Path(request.reply_file), text.encode("utf-8", "replace"))
 
 
 def read_events(store: RunStore, since: int = 0) -> list[dict[str, Any]]:

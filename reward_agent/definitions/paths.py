@@ -21,6 +21,11 @@ def find_envs_dir() -> Path:
     return _find_data_dir("envs")
 
 
+def find_docs_dir() -> Path:
+    """Return the folder of the pages of the docs."""
+    return _find_data_dir("docs")
+
+
 def find_runs_dir(option: Path | None = None) -> Path:
     """Return the folder for runs: option, ``REWARD_AGENT_RUNS_DIR``, else ``./runs``."""
     chosen = option or os.environ.get("REWARD_AGENT_RUNS_DIR") or "runs"

@@ -1,4 +1,4 @@
-"""A person with a chat window in the model's place: prompts to copy, replies to paste or to save.
+"""A person or an agent in the model's place: prompts to copy, replies to paste or to save.
 
     001-designer-first-3fa9c1d2.prompt.md     written by us
     001-designer-first-3fa9c1d2.reply.md      saved by the person, or by a script (001.reply.md too)
@@ -30,6 +30,10 @@ from reward_agent.types import Usage
 
 END = "END"
 _FOLDER = "manual"
+# Where an agent finds what it is asked, in the run's folder.
+AGENT_FOLDER = "agent"
+_PROMPT, _REPLY, _PICTURE = ".prompt.md", ".reply.md", ".picture.png"
+_NAME = r"\d{1,6}-[\w-]+-[0-9a-f]{8}\.prompt\.md"
 _RULE = "─" * 72
 _POLL_S = 0.2
 
@@ -51,6 +55,20 @@ def make_model(options: ProviderOptions) -> ManualChatModel:
     return ManualChatModel(folder, options.model or "chat window", options.cancel)
 
 
+def make_agent_model(options: ProviderOptions) -> ManualChatModel:
+    """Return the model of ``agent``: a coding agent that answers by files or commands.
+
+    Raises:
+        UsageError: there is no folder of a run, or another is named.
+    """
+    if options.argument or options.folder is None:
+        raise UsageError("agent answers in a run's own folder", "give --provider agent")
+    folder = options.folder / AGENT_FOLDER
+    model = ManualChatModel(folder, options.model or "coding agent", options.cancel)
+    model.provider = "agent"
+    return model
+
+
 @dataclass(frozen=True)
 class Sheet:
     """One prompt and the place of its reply, numbered from 1 as they came up."""
@@ -58,6 +76,23 @@ class Sheet:
     number: int
     prompt_path: Path
     reply_path: Path
+
+    @classmethod
+    def of(cls, prompt_path: Path) -> Sheet:
+        """Return the sheet of a prompt's file."""
+        stem = str(prompt_path).removesuffix(_PROMPT)
+        number = int(prompt_path.name.partition("-")[0])
+        return cls(number, prompt_path, Path(f"{stem}{_REPLY}"))
+
+    @property
+    def template(self) -> str:
+        """What is asked for, such as ``designer-first``."""
+        return self.prompt_path.name.partition("-")[2].rpartition("-")[0]
+
+    @property
+    def picture_path(self) -> Path:
+        """Where the picture lies that goes with it, if there is one."""
+        return Path(str(self.prompt_path).removesuffix(_PROMPT) + _PICTURE)
 
     def read_reply(self) -> str:
         """Return what is saved as the reply, under its full name or its number alone; else ''."""
@@ -117,23 +152,21 @@ class ManualChatModel:
         digest = identity.hexdigest()[:8]
         try:
             make_folder(self._folder)
-            names = [name for name in list_names(self._folder) if name.endswith(".prompt.md")]
-            known = [name for name in names if re.fullmatch(rf"\d+-.*-{digest}\.prompt\.md", name)]
-            new = f"{len(names) + 1:03d}-{request.template.replace('/', '-')}-{digest}.prompt.md"
+            names = [sheet.prompt_path.name for sheet in list_sheets(self._folder)]
+            known = [name for name in names if name.endswith(f"-{digest}{_PROMPT}")]
+            new = f"{len(names) + 1:03d}-{request.template.replace('/', '-')}-{digest}{_PROMPT}"
             prompt_path = self._folder / (known[0] if known else new)
             if not known:
-                picture_path = Path(str(prompt_path).removesuffix(".prompt.md") + ".picture.png")
                 for turn in request.messages:
                     if turn.picture:
-                        write_atomic(picture_path, turn.picture)
+                        write_atomic(Sheet.of(prompt_path).picture_path, turn.picture)
                 write_atomic(prompt_path, f"{request.prompt}\n".encode("utf-8", "replace"))
         except OSError as error:
             raise UsageError(
                 f"manual: cannot write a prompt into {self._folder}: {error.strerror}",
                 "free the disk, or give another folder: --provider manual:FOLDER",
             ) from error
-        reply_path = Path(str(prompt_path).removesuffix(".prompt.md") + ".reply.md")
-        return Sheet(int(prompt_path.name.partition("-")[0]), prompt_path, reply_path)
+        return Sheet.of(prompt_path)
 
     def _wait(self, sheet: Sheet) -> str:
         """Wait until a reply is pasted, or saved and no longer growing."""
@@ -148,6 +181,17 @@ class ManualChatModel:
                 return saved
             seen = saved
         raise Interrupted("stopped while waiting for a reply", "resume the run with --resume")
+
+
+def list_sheets(folder: Path) -> list[Sheet]:
+    """Return the prompts of a folder, in the order in which they came up."""
+    names = [name for name in list_names(folder) if re.fullmatch(_NAME, name)]
+    return sorted((Sheet.of(folder / name) for name in names), key=lambda sheet: sheet.number)
+
+
+def list_waiting(folder: Path) -> list[Sheet]:
+    """Return the prompts of a folder that have no reply."""
+    return [sheet for sheet in list_sheets(folder) if not sheet.read_reply()]
 
 
 class Terminal:

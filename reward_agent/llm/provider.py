@@ -312,6 +312,13 @@ PROVIDERS = Seam(
             is_patient=True,
         ),
         Provider(
+            "agent",
+            "reward_agent.llm.manual:make_agent_model",
+            "the coding agent that started the run, by `runs answer` or MCP",
+            is_free=True,
+            is_patient=True,
+        ),
+        Provider(
             "scripted",
             "reward_agent.llm.scripted:make_model",
             "replies from a file, in order",

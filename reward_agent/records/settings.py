@@ -223,7 +223,7 @@ class EndpointSettings(Record):
         is_personal=True,
         is_said_again=True,
         # The others send a key of this person's to their address, or open a file.
-        in_folder="offline|manual|openai-compatible|ollama|lmstudio|vllm",
+        in_folder="offline|manual|agent|openai-compatible|ollama|lmstudio|vllm",
         from_run="offline",
     )
     model: str | None = setting(

@@ -204,8 +204,8 @@ def load_run_view(run_dir: Path) -> RunView:
     store = RunStore(run_dir)
     run = store.read_run()
     entries = read_history(store)
-    best = _find_shown(run, entries)
-    path = _place_shown(store, run, best)
+    best = find_shown(run, entries)
+    path = place_shown(store, run, best)
     video, note = _read_video(store, path)
     metric_source = read_text(store.dir / METRIC_FILE, "")
     return RunView(
@@ -254,14 +254,14 @@ def read_sheet(path: Path) -> bytes | None:
     return data if data.startswith(PNG) else None
 
 
-def _place_shown(store: RunStore, run: RunRecord, best: HistoryEntry | None) -> Path | None:
+def place_shown(store: RunStore, run: RunRecord, best: HistoryEntry | None) -> Path | None:
     """Return where the film of the policy lies that the run ends with, or of its best so far."""
     if run.winner and run.winner.video_file:
         return store.dir / run.winner.video_file
     return place_film(store, run, best.candidate) if best else None
 
 
-def _find_shown(run: RunRecord, entries: Sequence[HistoryEntry]) -> HistoryEntry | None:
+def find_shown(run: RunRecord, entries: Sequence[HistoryEntry]) -> HistoryEntry | None:
     """Return the winner, else the best so far, else the last that was trained."""
     if run.winner is not None:
         chosen = [e for e in entries if e.candidate.id == run.winner.candidate]

@@ -28,10 +28,17 @@ GET_MP4 = "pip install 'reward-agent[video]'"
 
 @dataclass(frozen=True)
 class DrawnFilm:
-    """A film on disk, and what it shows."""
+    """A film on disk, and what it shows.
+
+    Args:
+        file: the film.
+        shown: whose policies.
+        strip: a picture of its key moments, where one was asked for.
+    """
 
     file: Path
     shown: tuple[str, ...]
+    strip: Path | None = None
 
 
 def choose_format(wanted: FilmFormat | None) -> FilmFormat:
@@ -53,6 +60,7 @@ def draw_film(
     episode: EpisodeName = "median",
     env: str | None = None,
     output: Path | None = None,
+    has_strip: bool = False,
     runs_dir: Path | None = None,
 ) -> DrawnFilm:
     """Film an episode of a run's policies, side by side, in the first format of the style.
@@ -64,6 +72,7 @@ def draw_film(
         episode: which of the episodes that were scored.
         env: folder of the run's environment, unless it is one of those known by name.
         output: the file, with or without its ending; in the working directory by default.
+        has_strip: whether a picture of its key moments is written beside it.
         runs_dir: where runs lie.
 
     Raises:
@@ -86,12 +95,18 @@ def draw_film(
         if name is None:
             raise DataError(found.video_note, "`reward-agent doctor` says what films need")
         film = read_capped(scratch / "film" / name, MAX_FILM_BYTES)
+        moments = b""
+        if has_strip and found.strip_file:
+            moments = read_capped(scratch / "film" / found.strip_file, MAX_FILM_BYTES)
     words = "_".join((store.dir.name, *candidates, episode.replace(" ", "-")))
     file = output or Path(words)
     ending = f".{style.formats[0]}"
     file = file if file.suffix == ending else file.with_name(file.name + ending)
     write_atomic(file, film)
-    return DrawnFilm(file, tuple(candidates) or (_name_shown(record),))
+    strip = file.with_name(f"{file.stem}_moments.webp") if moments else None
+    if strip is not None:
+        write_atomic(strip, moments)
+    return DrawnFilm(file, tuple(candidates) or (_name_shown(record),), strip)
 
 
 def _name_shown(record: RunRecord) -> str:

@@ -80,7 +80,7 @@ def test_what_scripts_read_keeps_its_names():
     assert list(RunStatus.model_fields) == [
         "schema_version", "id", "folder", "status", "reason", "env", "task", "designer", "round", "rounds",
         "at_work", "outcomes", "best", "winner", "env_steps", "calls", "usd", "wall_s", "left_s",
-        "question", "candidates", "last_event", "resume",
+        "question", "requests", "candidates", "last_event", "resume",
     ]  # fmt: skip
 
 
