@@ -222,6 +222,16 @@ def find_leaves(source: Source) -> Iterator[Leaf]:
         yield source
 
 
+def find_indexed(source: Source) -> Iterator[Indexed]:
+    """Yield every part of a source that is an entry or a range of entries."""
+    if isinstance(source, Call):
+        for part in source.sources:
+            yield from find_indexed(part)
+    elif isinstance(source, Indexed):
+        yield source
+        yield from find_indexed(source.source)
+
+
 def find_measures(source: Source) -> set[Measure]:
     """Return every measure that a source is made of."""
     return {leaf for leaf in find_leaves(source) if isinstance(leaf, Measure)}

@@ -11,6 +11,7 @@ import ast
 import builtins
 import pprint
 import re
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from reward_agent.definitions.sources import (
     Indexed,
     Measure,
     Source,
+    find_indexed,
+    find_leaves,
     parse_source,
 )
 from reward_agent.errors import DataError
@@ -49,8 +52,11 @@ from reward_agent.rewards.source import find_read_fields
 from reward_agent.simulation.backends import find_backend
 
 _OF_WRAPPER = ("FieldRewardWrapper", "concat")
+_OF_PLAIN_WRAPPER = ("PlainRewardWrapper", "concat")
 # Those of Gymnasium's environments whose own termination can be turned off.
 _CAN_GO_ON = ("Ant", "Hopper", "Humanoid", "Walker2d")
+# What comes of an environment's info; see ``simulation.gymnasium_host``.
+_INFO = "info/"
 _MOST_LITERAL_CHARS = 200_000
 _TEMPLATE = Path(__file__).with_name("reward.py.j2")
 # What the integrator keeps; and what a step leaves behind, the same in the run and outside.
@@ -124,13 +130,14 @@ def _list_code(
 ) -> dict[str, Any]:
     """Return what stands around a program: what it and its wrapper use."""
     # Fields can be read from an environment of Gymnasium's.
-    is_wrapped = card.gymnasium_id is not None and not find_hindrance(card)
+    is_wrapped = not find_hindrance(card)
     memory = MEMORY_ENTRY if remembers else None
     has_potential = _find_parameters(tree, POTENTIAL_ENTRY) == ("state",)
     potential = POTENTIAL_ENTRY if has_potential else None
     needed = find_used_names(tree) & LIBRARY_NAMES - find_bound_names(tree.body)
     library = take_pieces("rewards.library", frozenset(needed))
-    roots = ["make_state", "RewardFunction", *(_OF_WRAPPER if is_wrapped else ())]
+    of_wrapper = _OF_WRAPPER if find_backend(card).is_mujoco else _OF_PLAIN_WRAPPER
+    roots = ["make_state", "RewardFunction", *(of_wrapper if is_wrapped else ())]
     runtime = take_pieces("export.runtime", frozenset(roots))
     environment = (
         _describe_environment(card, tree, has_own_termination) if is_wrapped else {"fields": None}
@@ -138,6 +145,8 @@ def _list_code(
     expressions = ast.parse("\n".join(f["expression"] for f in environment["fields"] or ()))
     frames = take_pieces("simulation.measures", frozenset(find_used_names(expressions)))
     modules = {"import math", "import numpy as np"}
+    if (environment.get("plain") or {}).get("function"):
+        modules.add("import importlib")
     modules |= library.imports | frames.imports | runtime.imports
     return {
         "imports": _Code("\n".join(sorted(modules, key=str.split))),
@@ -171,6 +180,8 @@ def find_hindrance(card: EnvCard) -> str:
 
     What the physics of a training were changed by is no hindrance: episodes are scored without.
     """
+    if find_backend(card).is_gymnasium:
+        return ""
     if card.gymnasium_id is None:
         return "the card names no gymnasium_id"
     if not find_backend(card).is_mujoco:
@@ -248,6 +259,8 @@ def _describe_environment(
     card: EnvCard, tree: ast.Module, has_own_termination: bool
 ) -> dict[str, Any]:
     """Return what the template says of Gymnasium's environment and the fields read there."""
+    if find_backend(card).is_gymnasium:
+        return _describe_plain(card, tree)
     ranges = card.termination if has_own_termination else ()
     names = [*find_read_fields(ast.unparse(tree), card), *(bound.field for bound in ranges)]
     # A reward of actions alone still needs to know how many simulations there are.
@@ -260,16 +273,8 @@ def _describe_environment(
     if has_own_termination and (card.gymnasium_id or "").startswith(_CAN_GO_ON):
         options["terminate_when_unhealthy"] = False
     return {
-        "fields": [
-            {
-                "name": field.name,
-                "unit": field.unit,
-                "doc": field.doc,
-                "shape": () if field.size is None else (field.size,),
-                "expression": _Code(expression),
-            }
-            for field, expression in zip(fields, expressions, strict=True)
-        ],
+        "fields": _list_fields(card, fields),
+        "plain": None,
         "is_current": is_current,
         "frame_skip": card.model.frame_skip if has_forces or (is_sensed and not is_current) else 0,
         "healthy": [(b.field, b.min, b.max) for b in ranges] if has_own_termination else None,
@@ -279,6 +284,58 @@ def _describe_environment(
     }
 
 
+def _list_fields(card: EnvCard, fields: Sequence[StateField]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": field.name,
+            "unit": field.unit,
+            "doc": field.doc,
+            "shape": () if field.size is None else (field.size,),
+            "expression": _Code(write_expression(card, field)),
+        }
+        for field in fields
+    ]
+
+
+def _describe_plain(card: EnvCard, tree: ast.Module) -> dict[str, Any]:
+    """Return what the template says of an environment whose fields are what it returns.
+
+    The observation is read, too: a policy takes it.
+    """
+    ranges = card.termination
+    names = [*find_read_fields(ast.unparse(tree), card), *(bound.field for bound in ranges)]
+    fields = [card.field(name) for name in dict.fromkeys([*names, "observation"])]
+    is_rescaled = card.action_mapping == "rescaled"
+    options: dict[str, Any] = dict(card.model.options)
+    if card.model.function is None:
+        options["max_episode_steps"] = card.max_episode_steps
+    return {
+        "fields": _list_fields(card, fields),
+        "plain": {"infos": find_infos(card, fields), "function": card.model.function},
+        "healthy": [(b.field, b.min, b.max) for b in ranges],
+        "action_range": card.action_range if is_rescaled else None,
+        "options": options,
+        "gymnasium_id": card.model.id,
+        "max_episode_steps": card.max_episode_steps,
+    }
+
+
+def find_infos(card: EnvCard, fields: Sequence[StateField]) -> dict[str, int]:
+    """Return the paths into the info that fields read, with so many numbers; 0 is one alone."""
+    sizes: dict[str, int] = {}
+    for field in fields:
+        source = parse_source(field.source)
+        wholes = {str(leaf): 0 for leaf in find_leaves(source) if str(leaf).startswith(_INFO)}
+        if isinstance(source, Array) and wholes:
+            wholes[source.name] = field.size or 0
+        for part in find_indexed(source):
+            end = part.index.stop if isinstance(part.index, slice) else part.index + 1
+            if str(part.source) in wholes and end:
+                wholes[str(part.source)] = end
+        sizes |= {name: max(size, sizes.get(name, 0)) for name, size in wholes.items()}
+    return sizes
+
+
 def write_expression(card: EnvCard, field: StateField) -> str:
     """Return the expression that reads a field.
 
@@ -286,6 +343,8 @@ def write_expression(card: EnvCard, field: StateField) -> str:
         DataError: it cannot be had in Gymnasium's own environment; the message names the field.
     """
     try:
+        if find_backend(card).is_gymnasium:
+            return _write(parse_source(field.source), (), lambda name: f"s[{name!a}]")
         return _write(parse_source(field.source), card.model.floors)
     except DataError as error:
         raise DataError(
@@ -296,10 +355,14 @@ def write_expression(card: EnvCard, field: StateField) -> str:
         ) from error
 
 
-def _write(source: Source, floors: tuple[str, ...]) -> str:
+def _write(
+    source: Source,
+    floors: tuple[str, ...],
+    write_array: Callable[[str], str] = lambda name: f"{_choose_data(name)}.{name}",
+) -> str:
     match source:
         case Array(name):
-            return f"{_choose_data(name)}.{name}"
+            return write_array(name)
         case Attribute(kind, name, "point", numbers):
             return f"s.point({kind!r}, {_write_name(name)}, {numbers!r})"
         case Attribute(kind, name, attribute):
@@ -313,10 +376,10 @@ def _write(source: Source, floors: tuple[str, ...]) -> str:
         case Drawn():
             raise DataError(f"{source} is drawn by reward-agent, for its own episodes")
         case Call(function, sources, numbers):
-            parts = [_write(part, floors) for part in sources]
+            parts = [_write(part, floors, write_array) for part in sources]
             return _CALLS[function].format(", ".join([*parts, *map(repr, numbers)]))
         case Indexed(whole, index):
-            return f"{_write(whole, floors)}[{_write_index(index)}]"
+            return f"{_write(whole, floors, write_array)}[{_write_index(index)}]"
 
 
 def _write_measure(source: Measure, floors: tuple[str, ...]) -> str:

@@ -156,6 +156,7 @@ def convert_policy(folder: Path, form: str) -> tuple[str, ...]:
 def _check_imports(card: EnvCard, allowed: str | None) -> None:
     """Refuse words at which Gymnasium imports a module, such as the id ``module:Name-v0``."""
     words = [card.gymnasium_id, *card.gymnasium_kwargs.values()]
+    words += [card.model.id, *card.model.options.values()] if card.model.id else []
     for word in words:
         module, colon, _ = str(word).partition(":")
         if colon and module != allowed:

@@ -34,12 +34,11 @@ class Policy:
         for i in range(n_hidden + 1):
             hidden = hidden @ weights[f"actor.{i}.weight"].T + weights[f"actor.{i}.bias"]
             if i < n_hidden:
-                is_tanh = self.settings["activation"] == "tanh"
-                hidden = np.tanh(hidden) if is_tanh else np.maximum(hidden, 0.0)
+                tanh = self.settings["activation"] == "tanh"
+                hidden = np.tanh(hidden) if tanh else np.maximum(hidden, 0.0)
         if n_choices := self.settings.get("n_choices"):
-            scores = np.split(hidden, np.cumsum(n_choices)[:-1], axis=-1)
-            return np.stack([part.argmax(axis=-1) for part in scores], axis=-1)
+            parts = np.split(hidden, np.cumsum(n_choices)[:-1], -1)
+            return np.stack([scores.argmax(-1) for scores in parts], -1)
         low, high = self.settings["action_range"]
-        if self.settings.get("is_squashed"):
-            hidden = low + (np.tanh(hidden) + 1.0) * (0.5 * (high - low))
-        return np.clip(hidden, low, high)
+        squashed = low + (np.tanh(hidden) + 1.0) * (0.5 * (high - low))
+        return np.clip(squashed if self.settings.get("is_squashed") else hidden, low, high)

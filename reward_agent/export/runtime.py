@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from reward_agent.simulation.gymnasium_host import Actions, Readout
 from reward_agent.simulation.measures import (
     HeightMeasure,
     list_subtree,
@@ -282,6 +283,82 @@ class FieldRewardWrapper(_Wrapper):  # type: ignore[misc]
         return make_state(
             {
                 name: np.reshape(read(self._physics), (1, *shape))
+                for name, (shape, read) in self._fields.items()
+            }
+        )
+
+
+class PlainRewardWrapper(_Wrapper):  # type: ignore[misc]
+    """A Gymnasium environment of any kind under another reward; its spaces stay its own.
+
+    ``info`` tells ``reward_terms``, by name, and ``own_reward``, what the environment itself pays;
+    ``state`` is the newest state that the reward has seen, and ``state.observation`` what the
+    policy of the run takes. ``decode`` makes an action of the environment of one of that policy.
+
+    Args:
+        env: the environment.
+        reward: the reward, for one simulation.
+        fields: shape and reader of each field that the reward needs.
+        infos: paths into the info that they read, each with its size.
+        healthy: ``(field, min, max)`` outside of which an episode terminates, too.
+        action_range: of the actions that are stretched to the environment's; None passes
+            actions on as they are.
+    """
+
+    def __init__(
+        self,
+        env: Any,
+        reward: RewardFunction,
+        fields: Mapping[str, tuple[tuple[int, ...], Callable[[Mapping[str, Any]], Any]]],
+        infos: dict[str, int],
+        healthy: list[tuple[str, float | None, float | None]],
+        action_range: tuple[float, float] | None,
+    ) -> None:
+        super().__init__(env)
+        self._reward, self._fields, self._healthy = reward, fields, healthy
+        self._readout = Readout(str(env), env, list(infos), infos)
+        self._actions = Actions(str(env), env.action_space)
+        self._offset, self._factor = np.zeros(()), np.ones(())
+        if action_range is not None:
+            low, high = action_range
+            self._factor = (self._actions.high - self._actions.low) / (high - low)
+            self._offset = self._actions.low - self._factor * low
+        self.state: State
+
+    def decode(self, action: Any) -> Any:
+        """Return the environment's action for the numbers ``(n_actions,)`` of a policy."""
+        return self._actions.decode(np.asarray(action, float) * self._factor + self._offset)
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        """Start an episode."""
+        observation, info = self.env.reset(**kwargs)
+        self.state = self._read(observation, 0.0, info)
+        self._reward.begin(self.state)
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Take a step; the reward is ours."""
+        observation, own_reward, terminated, truncated, info = self.env.step(action)
+        next_state = self._read(observation, own_reward, info)
+        is_outside = any(_is_outside(next_state, *bounds) for bounds in self._healthy)
+        terminated = bool(terminated) or is_outside
+        given = (self._actions.encode(action) - self._offset) / self._factor
+        reward, terms = self._reward.step(
+            self.state, given[None], next_state, np.array([terminated])
+        )
+        self.state = next_state
+        paid = {name: float(values[0]) for name, values in terms.items()}
+        info = {**info, "reward_terms": paid, "own_reward": own_reward}
+        return observation, float(reward[0]), terminated, truncated, info
+
+    def _read(self, observation: Any, reward: Any, info: Any) -> State:
+        """Return the fields of what came back, each with a first axis of 1."""
+        row = np.zeros(self._readout.columns.width)
+        self._readout.write(row, observation, reward, info)
+        seen = {name: self._readout.read(row, name) for name in self._readout.columns.names}
+        return make_state(
+            {
+                name: np.reshape(read(seen), (1, *shape))
                 for name, (shape, read) in self._fields.items()
             }
         )

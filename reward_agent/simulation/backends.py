@@ -95,6 +95,8 @@ class Backend(Plugin):
         is_shared_layout: whether cards have entries that stay constant, as one layout for many
             tasks has.
         takes_choices: whether actions of a card may be choices.
+        is_gymnasium: whether fields are what a Gymnasium environment returns, by its names: an
+            exported reward then wraps that environment.
         is_mujoco: whether fields and starts are MuJoCo's, of a model: an exported reward can then
             read fields from Gymnasium's own environment, and ``[draws]`` and the like are drawn.
         comparison: ``module:function`` that compares a card with what is simulated, beyond what
@@ -113,6 +115,7 @@ class Backend(Plugin):
     is_inherited: bool = True
     is_shared_layout: bool = False
     takes_choices: bool = False
+    is_gymnasium: bool = False
     is_mujoco: bool = False
     comparison: str = ""
     trials: str = ""
@@ -182,6 +185,7 @@ GYMNASIUM = Backend(
     most_simulations=8,
     is_inherited=False,
     takes_choices=True,
+    is_gymnasium=True,
     comparison="reward_agent.simulation.gymnasium_batch:compare_with_environment",
     artist="reward_agent.simulation.gymnasium_batch:GymnasiumArtist",
     # Whether an environment can draw itself is seen when it does.
