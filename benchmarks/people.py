@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean
 
@@ -22,6 +23,9 @@ from reward_agent.types import Finite, Record
 
 # Beyond the seeds of any search.
 _FRESH = 1000
+# What is trained alone after a search: its winner, and the person's reward for as long as each
+# training of the search and for all its env steps.
+_ALONE = ("again", "alone", "longer")
 
 
 class SearchRow(Record):
@@ -29,6 +33,7 @@ class SearchRow(Record):
 
     file: str
     task: str
+    run: str
     seed: int
     unit: str
     env_steps: int
@@ -41,19 +46,21 @@ class SearchRow(Record):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Search from the file with each seed and print a Markdown table of all rows that are known."""
+    """Search from the file with each seed and print a Markdown table of all rows that are known.
+
+    All searches come first and the longest trainings last, so that a call that is cut off leaves
+    whole columns; the next one with the same ``--json`` goes on.
+    """
     options = _parse(arguments)
-    rows = _read_rows(options.json)
-    known = {(row.file, row.task, row.seed) for row in rows}
-    for seed in range(options.seeds):
-        if (options.file.name, f"{options.env}/{options.task}", seed) in known:
-            continue
-        rows.append(measure(options, seed))
-        if options.json:
-            write_atomic(
-                options.json, json.dumps([r.model_dump() for r in rows], indent=1).encode()
-            )
-        print(render_rows(rows), flush=True)
+    rows = {(row.file, row.task, row.seed): row for row in _read_rows(options.json)}
+    for measure in (search, *(partial(try_alone, column) for column in options.columns)):
+        for seed in range(options.seeds):
+            key = (options.file.name, f"{options.env}/{options.task}", seed)
+            rows[key] = measure(options, seed, rows.get(key))
+            if options.json:
+                kept = json.dumps([row.model_dump() for row in rows.values()], indent=1)
+                write_atomic(options.json, kept.encode())
+        print(render_rows(rows.values()), flush=True)
     return 0
 
 
@@ -67,13 +74,16 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--candidates", type=int, default=3)
     parser.add_argument("--iterations", type=int, default=2)
     parser.add_argument("--slots", type=int, default=1, help="trainings side by side")
+    parser.add_argument("--columns", nargs="*", choices=_ALONE, default=_ALONE)
     parser.add_argument("--folder", type=Path, default=Path("runs/people"), help="where runs lie")
     parser.add_argument("--json", type=Path, help="file that keeps the rows of earlier calls")
     return parser.parse_args(arguments)
 
 
-def measure(options: argparse.Namespace, seed: int) -> SearchRow:
-    """Search once, then train its winner and the person's reward with a seed of their own."""
+def search(options: argparse.Namespace, seed: int, row: SearchRow | None) -> SearchRow:
+    """Search once, unless the row is known."""
+    if row is not None:
+        return row
     run = design(
         options.env,
         options.task,
@@ -89,32 +99,31 @@ def measure(options: argparse.Namespace, seed: int) -> SearchRow:
         winner_seeds=0,
         video=False,
     )
-    store = load_run(run.id, options.folder)
-    row = read_row(options.file.name, run, store, seed)
-    assert run.winner is not None
+    return read_row(options.file.name, run, load_run(run.id, options.folder), seed)
+
+
+def try_alone(
+    column: str, options: argparse.Namespace, seed: int, row: SearchRow | None
+) -> SearchRow:
+    """Train the winner or the person's reward with a seed of its own, unless that is known."""
+    assert row is not None
+    if getattr(row, column) is not None:
+        return row
+    store = load_run(row.run, options.folder)
+    winner = store.read_run().winner
+    assert winner is not None
+    ours = store.read_program(winner.iteration, winner.candidate)
     theirs = (store.given_dir(0) / "reward.py").read_text("utf-8")
-    ours = store.read_program(run.winner.iteration, run.winner.candidate)
-
-    def try_alone(name: str, program: str, steps: int) -> float | None:
-        folder = store.dir / "alone" / name
-        trained = train(
-            options.env,
-            options.task,
-            program,
-            folder=folder,
-            steps=steps,
-            seed=_FRESH + seed,
-            video=False,
-        )
-        return trained.evaluation.best.task_score
-
-    return row.model_copy(
-        update={
-            "alone": try_alone("once", theirs, options.steps),
-            "longer": try_alone("longer", theirs, run.total_timesteps),
-            "again": try_alone("winner", ours, options.steps),
-        }
+    trained = train(
+        options.env,
+        options.task,
+        ours if column == "again" else theirs,
+        folder=store.dir / "alone" / column,
+        steps=row.env_steps if column == "longer" else options.steps,
+        seed=_FRESH + seed,
+        video=False,
     )
+    return row.model_copy(update={column: trained.evaluation.best.task_score})
 
 
 def read_row(file: str, run: RunRecord, store: RunStore, seed: int) -> SearchRow:
@@ -127,6 +136,7 @@ def read_row(file: str, run: RunRecord, store: RunStore, seed: int) -> SearchRow
     return SearchRow(
         file=file,
         task=f"{run.card.name}/{run.task.name}",
+        run=run.id,
         seed=seed,
         unit=run.task.unit,
         env_steps=run.total_timesteps,

@@ -20,8 +20,10 @@ _SHOWN = (STANDING, "limp", "random actions", FALLING)
 _BETTER, _NOT_IT = 0.15, 0.45
 # Of what an attempt earns: as much. Of the most that a step is paid in any state tried: too much.
 _AS_MUCH, _MOST = 0.9, 0.5
-# Correlation of pay and task score of a term that pays what the metric scores.
-_FOLLOWS = 0.9
+# Correlation of pay and task score of a term that pays what the metric scores: over all that was
+# tried, and without any one of them.
+_FOLLOWS, _FOLLOWS_WITHOUT = 0.9, 0.5
+_SAME = 1e-9
 # Of the longest episodes: early.
 _EARLY = 0.5
 _SHOWN_TERMS = 6
@@ -96,16 +98,28 @@ def find_goal_pay(tried: Tried) -> dict[str, float]:
     """
     rows = [row for row in tried.rows if row.task_score is not None and not row.is_policy]
     scores = [row.task_score or 0.0 for row in rows]
-    if len(rows) < 4 or np.ptp(scores) < 1e-9:
+    if len(rows) < 4 or np.ptp(scores) < _SAME:
         return {}
     found = {}
     for name in rows[0].terms:
         pays = [row.terms.get(name, 0.0) for row in rows]
-        if np.ptp(pays) < 1e-9 or max(pays) <= 0:
-            continue
-        if float(np.corrcoef(pays, scores)[0, 1]) >= _FOLLOWS:
+        if max(pays) > 0 and _follows(pays, scores):
             found[name] = float(np.cov(pays, scores)[0, 1] / np.var(scores, ddof=1))
     return found
+
+
+def _follows(pays: Sequence[float], scores: Sequence[float]) -> bool:
+    """Whether a term goes with the score, and not by one row alone, such as the only fall."""
+    rows = range(len(scores))
+    for left_out in (None, *rows):
+        kept = [row for row in rows if row != left_out]
+        pay, score = np.take(pays, kept), np.take(scores, kept)
+        if np.ptp(score) < _SAME:
+            continue
+        least = _FOLLOWS if left_out is None else _FOLLOWS_WITHOUT
+        if np.ptp(pay) < _SAME or float(np.corrcoef(pay, score)[0, 1]) < least:
+            return False
+    return True
 
 
 def judge_pay(tried: Tried) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from reward_agent.rewards.pay import (
     Tried,
     describe_agreement,
     describe_states,
+    find_goal_pay,
     judge_pay,
     render_pay,
 )
@@ -109,6 +110,21 @@ def test_the_table_is_sorted_by_pay_and_tells_the_place_of_the_best_attempt() ->
 
 def test_nothing_recorded_has_no_table() -> None:
     assert render_pay(make_report()) == ""
+
+
+def test_a_bonus_that_only_the_one_fall_lacks_does_not_follow_the_score() -> None:
+    scores = {
+        "random actions": -1.5,
+        "start pose held": 0.0,
+        "limp": 0.1,
+        "one arm": 0.3,
+        "all": 0.2,
+    }
+    rows = [
+        make_row(name, 0, task_score=x, terms={"speed": 6 * x, "alive": 130 if x < -1 else 1000})
+        for name, x in scores.items()
+    ]
+    assert find_goal_pay(Tried(rows, Most(0, 0), 50.0)) == {"speed": pytest.approx(6)}
 
 
 def test_an_agreement_says_over_what_it_is() -> None:
