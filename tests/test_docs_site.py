@@ -76,6 +76,9 @@ def test_the_reference_has_every_command_and_every_setting() -> None:
         assert f"--{name.replace('_', '-')}" in commands
     for name in ("demo", "design", "runs compare", "envs init", "bench run", "keys set"):
         assert f"## `reward-agent {name}`" in commands
+    of_design = commands.split("## `reward-agent design`")[1].split("\n## ")[0]
+    for title, first in (("Options", "env"), ("Search", "preset"), ("Language model", "provider")):
+        assert f"**{title}**:\n\n* `--{first} " in of_design
 
 
 def test_the_page_of_installing_has_every_extra() -> None:

@@ -145,15 +145,15 @@ class RunDisplay:
         score = event.task_score
         if score is not None:
             self._best = score if self._best is None else max(score, self._best)
-        best = "" if self._best is None else f"  best {self._best:.3g}"
-        progress_console.print(
-            Text.assemble(
-                f"  {event.candidate}  ",
-                (show_number(score), "bold"),
-                f" {self._unit}  {event.outcome}",
-                (best, "dim"),
-            )
-        )
+        best = "" if self._best is None else f"  best so far {self._best:.3g}"
+        told = _say_score(event.candidate, score, self._unit)
+        progress_console.print(Text.assemble(told, f"  {event.outcome}", (best, "dim")))
+
+
+def _say_score(candidate: str, score: float | None, unit: str) -> Text:
+    """Return the beginning of a line: what a candidate scored in the search."""
+    number = (show_number(score), "bold")
+    return Text.assemble(f"  {candidate}  search score ", number, f" {unit}")
 
 
 def _describe(event: Event, unit: str) -> Text | None:
@@ -195,12 +195,11 @@ def _describe_round(event: Event, unit: str) -> Text | None:
             return Text.assemble(mark, f" {event.id}", origin, f"  {event.outcome}")
         case Scored():
             at = f"  {event.candidate} at {event.steps:,} steps:"
-            return Text.assemble((at, "dim"), f" {show_number(event.score)} {unit}")
+            return Text.assemble((at, "dim"), f" search score {show_number(event.score)} {unit}")
         case WishMeasured():
             return Text("\n").join(Text(f"  {line}") for line in event.lines)
         case Rescored():
-            score = (show_number(event.task_score), "bold")
-            return Text.assemble(f"  {event.candidate}  ", score, f" {unit}  scored again")
+            return _say_score(event.candidate, event.task_score, unit) + "  scored again"
         case FilmJudged():
             colour = "bold red" if event.conflict else "dim"
             told = f"DISAGREEMENT: {event.conflict}" if event.conflict else event.agreement
@@ -378,12 +377,11 @@ def _show_winner(store: RunStore, run: RunRecord) -> None:
     if winner is None:
         _show_status(store, run)
     else:
-        name = "fresh-seed" if winner.is_confirmed else "search"
         doubt = "" if winner.is_confirmed else " (not tried with fresh seeds)"
         rate = "" if winner.success_rate is None else f", {winner.success_rate:.0%} successes"
         score = f"{show_number(winner.task_score)} {run.task.unit}{rate}"
         print_text(
-            f"\nwinner   {winner.candidate}: {name} score {score}{doubt}; "
+            f"\nwinner   {winner.candidate}: {winner.score_name} {score}{doubt}; "
             f"{run.total_timesteps:,} env steps, {run.wall_s:.0f} s"
         )
         _show_seeds(store, run)

@@ -171,7 +171,7 @@ def _describe(session: Session, shown: ShownCandidate) -> str:
 def show_standings(session: Session) -> None:
     """Write every candidate with its score and its rating, the best first."""
     has_metric = session.has_metric
-    scores = [f">score [{session.run.task.unit}]"] if has_metric else []
+    scores = [f">search score [{session.run.task.unit}]"] if has_metric else []
     table = make_table("", "candidate", *scores, ">rating", ">95 %", ">answers", "from")
     current = session.current
     for item in session.rank():

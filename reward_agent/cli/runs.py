@@ -81,11 +81,19 @@ def list_command(
         table = make_table("run", "kind", "status", "designer", ">score", "task")
         for row in rows:
             about = hide_in_words(row.task)
-            score = f"{show_number(row.score)} {row.unit if row.score is not None else ''}".strip()
-            table.add_row(row.id, row.kind, row.status, row.designer, score, about)
+            table.add_row(row.id, row.kind, row.status, row.designer, _say_score(row), about)
         answer_console.print(table)
     for reason in unreadable:
         print_error(reason)
+
+
+def _say_score(row: RunRow) -> str:
+    """Return a row's score with what it is of."""
+    if row.score is None:
+        return show_number(None)
+    winner = getattr(row.record, "winner", None)
+    of = f" ({winner.score_name.removesuffix(' score')})" if winner else ""
+    return f"{show_number(row.score)} {row.unit}".strip() + of
 
 
 @app.command("show")

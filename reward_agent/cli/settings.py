@@ -68,7 +68,7 @@ def _make_parameter(name: str) -> inspect.Parameter:
     kind = _get_plain_type(field.annotation)
     declared = f"{flag}/--no-{flag[2:]}" if kind is bool else flag
     default = field.default
-    shown = "" if default is None else rf" \[default: {default}]"
+    shown = "" if default in (None, {}) else rf" \[default: {default}]"
     choices = [arg for arg in get_args(field.annotation) if isinstance(arg, str)]
     if name == "provider":
         choices = [row.name + row.argument for row in PROVIDERS.own]

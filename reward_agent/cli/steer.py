@@ -32,7 +32,7 @@ from reward_agent.records.settings import list_settings
 from reward_agent.text import decode_text
 
 if TYPE_CHECKING:
-    from reward_agent.control.status import Result, RunStatus
+    from reward_agent.control.status import RunStatus
     from reward_agent.records.store import RunStore
 
 NOT_YET = 4
@@ -257,7 +257,7 @@ def _show(status: RunStatus, *, as_json: bool) -> None:
         "status": f"{status.status}{f': {status.reason}' if status.reason else ''}",
         "round": f"{status.round} of {status.rounds}",
         "at work": ", ".join(status.at_work),
-        "best": _describe(status.winner or status.best),
+        "best": _describe(status),
         "env steps": f"{status.env_steps:,}",
         "paid": f"{status.calls} calls" + (f", {status.usd:.2f} USD" if status.usd else ""),
         "left": f"about {status.left_s / 60:.0f} min" if status.left_s is not None else "",
@@ -273,13 +273,15 @@ def _show(status: RunStatus, *, as_json: bool) -> None:
     answer_console.print(table)
 
 
-def _describe(result: Result | None) -> str:
+def _describe(status: RunStatus) -> str:
+    result = status.winner or status.best
     if result is None:
         return ""
     seeds = ", ".join(map(show_number, result.of_seeds))
-    fresh = f" (fresh seeds: {seeds})" if seeds else ""
+    fresh = f" (fresh-seed scores {seeds})" if seeds else ""
+    name = "fresh-seed score" if status.winner and seeds else "search score"
     rate = "" if result.success_rate is None else f", {result.success_rate:.0%} succeed"
-    return f"{result.candidate}: {show_number(result.score)} {result.unit}{fresh}{rate}"
+    return f"{result.candidate}: {name} {show_number(result.score)} {result.unit}{fresh}{rate}"
 
 
 def _tell(event: dict[str, Any]) -> str:

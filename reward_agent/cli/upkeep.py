@@ -122,7 +122,12 @@ def compare_command(
         return
     table = make_table("", "first", "second")
     for name in RunFigures.model_fields:
-        table.add_row(name.replace("_", " "), *(_show(getattr(told, name)) for told in figures))
+        words = "fresh-seed scores" if name == "scores_of_seeds" else name.replace("_", " ")
+        cells = [_show(getattr(told, name)) for told in figures]
+        if name == "score":
+            kinds = [f" ({run.winner.score_name})" if run.winner else "" for run in pair]
+            cells = [cell + kind for cell, kind in zip(cells, kinds, strict=True)]
+        table.add_row(words, *cells)
     for name, values in settings.items():
         table.add_row(f"--{name.replace('_', '-')}", *map(_show, values))
     answer_console.print(table)

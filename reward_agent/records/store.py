@@ -263,6 +263,11 @@ class Winner(Record):
     )
     video_file: FilmPath | None = None
 
+    @property
+    def score_name(self) -> str:
+        """What its task score is called: trainings anew, or the one by which it was chosen."""
+        return "fresh-seed score" if self.is_confirmed else "search score"
+
 
 class Saving(Record):
     """What a run that knew that it was done did without: estimates, by what it had spent."""

@@ -104,7 +104,8 @@ def list_measures(
     measures += list(_list_of_seeds(run))
     if first is not None and first.evaluation is not None:
         done = say_done(first.evaluation.success_rate, first.evaluation.n_episodes)
-        measures.append(Bar(f"best of round 1: {first.id}", first.task_score, done))
+        words = f"best of round 1: {first.id}, its search score"
+        measures.append(Bar(words, first.task_score, done))
     if untrained is not None:
         done = say_done(untrained.n_done / untrained.n_episodes, untrained.n_episodes)
         measures.append(Bar(f"untrained: {untrained.behaviour}", untrained.task_score, done))

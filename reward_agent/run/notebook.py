@@ -78,7 +78,7 @@ class NotebookProgress:
     def _conclude(self, event: Concluded) -> None:
         score = "no score"
         if event.task_score is not None:
-            score = f"{event.task_score:.3g} {self._unit}".strip()
+            score = f"search score {event.task_score:.3g} {self._unit}".strip()
             known = event.task_score if self._best is None else self._best
             self._best = max(known, event.task_score)
         self._lines.append(f"  {event.candidate}: {score}, {event.outcome}")

@@ -124,8 +124,10 @@ class Run(RunRecord):
 
     def __repr__(self) -> str:
         """Return in a line what it is and what came of it."""
-        score = self.winner.task_score if self.winner else None
-        told = "no score" if score is None else f"{score:.3g} {self.task.unit}".strip()
+        told = "no score"
+        if self.winner and self.winner.task_score is not None:
+            score = f"{self.winner.task_score:.3g} {self.task.unit}".strip()
+            told = f"{self.winner.score_name} {score}"
         return f"<Run {self.id}: {self.status}, {told}>"
 
     __str__ = __repr__

@@ -18,13 +18,44 @@ from reward_agent.records.settings import GROUPS
 
 
 def render_commands() -> str:
-    """Return every command with its options, as typer itself describes them."""
+    """Return every command with its options, as typer itself describes them, by their groups."""
     command = typer.main.get_command(app)
     context = typer.Context(command, info_name="reward-agent")
     text = get_docs_for_click(obj=command, ctx=context, name="reward-agent")
+    parts = re.split(r"^(#+ `[^`]+`)$", text, flags=re.MULTILINE)
+    for number in range(1, len(parts), 2):
+        own = _find_command(command, parts[number].split("`")[1].split()[1:])
+        parts[number + 1] = _group_options(own, parts[number + 1])
+    text = "".join(parts)
     text = html.unescape(text).replace("<", "&lt;")
     # The page has a heading of its own.
     return re.sub(r"^#", "##", re.sub(r"`[^`\n]+`", _keep, text), flags=re.MULTILINE)
+
+
+def _find_command(command: Any, words: Iterable[str]) -> Any:
+    return functools.reduce(lambda group, word: group.commands[word], words, command)
+
+
+def _group_options(command: Any, text: str) -> str:
+    """Put a command's options under the titles that ``--help`` has for them."""
+    head, is_there, rest = text.partition("**Options**:\n\n")
+    if not is_there:
+        return text
+    listed, _, rest = rest.partition("\n\n")
+    context = typer.Context(command, info_name=command.name)
+    options = [
+        option
+        for option in command.get_params(context)
+        if option.param_type_name == "option" and not option.hidden
+    ]
+    groups: dict[str, list[str]] = {}
+    for option, line in zip(options, listed.splitlines(), strict=True):
+        title = getattr(option, "rich_help_panel", None) or "Options"
+        groups.setdefault(title, []).append(line)
+    if list(groups) == ["Options"]:
+        return text
+    shown = [f"**{title}**:\n\n" + "\n".join(lines) for title, lines in groups.items()]
+    return head + "\n\n".join([*shown, rest])
 
 
 def _keep(found: re.Match[str]) -> str:

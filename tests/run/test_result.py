@@ -41,7 +41,10 @@ def test_paths_of_a_run_are_absolute_and_there(run: Run, tmp_path: Path, monkeyp
         assert path.exists()
     assert "def compute_reward" in run.reward
     assert run == Run.read(RunStore(run.dir))
-    assert str(run) == f"<Run {run.id}: finished, {run.winner.task_score:.3g} s>"
+    assert (
+        str(run)
+        == f"<Run {run.id}: finished, {run.winner.score_name} {run.winner.task_score:.3g} s>"
+    )
 
 
 def test_a_run_shows_its_candidates_and_their_curve(run: Run) -> None:
