@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import mean
@@ -53,7 +53,9 @@ def main(arguments: Sequence[str]) -> int:
     """
     options = _parse(arguments)
     rows = {(row.file, row.task, row.seed): row for row in _read_rows(options.json)}
-    for measure in (search, *(partial(try_alone, column) for column in options.columns)):
+    steps: list[Callable[[argparse.Namespace, int, SearchRow | None], SearchRow]] = [search]
+    steps += [partial(try_alone, column) for column in options.columns]
+    for measure in steps:
         for seed in range(options.seeds):
             key = (options.file.name, f"{options.env}/{options.task}", seed)
             rows[key] = measure(options, seed, rows.get(key))

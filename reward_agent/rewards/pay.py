@@ -22,7 +22,7 @@ _BETTER, _NOT_IT = 0.15, 0.45
 _AS_MUCH, _MOST = 0.9, 0.5
 # Correlation of pay and task score of a term that pays what the metric scores: over all that was
 # tried, and without any one of them.
-_FOLLOWS, _FOLLOWS_WITHOUT = 0.9, 0.5
+_FOLLOWS, _FOLLOWS_WITHOUT = 0.9, 0.2
 _SAME = 1e-9
 # Of the longest episodes: early.
 _EARLY = 0.5
