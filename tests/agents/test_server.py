@@ -14,6 +14,7 @@ import anyio
 import mcp
 import mcp_types as types
 import pytest
+from support.agents import TINY, serve
 
 from reward_agent.records.store import RunStore
 
@@ -119,19 +120,6 @@ def test_a_client_with_a_model_of_its_own_is_asked_itself(ask, store, mode: str)
     assert "is data" in text
 
 
-TINY = {"provider": "offline", "candidates": 1, "iterations": 1, "video": False}
-
-
-def serve(folder: Path, pids: Path) -> mcp.StdioServerParameters:
-    """Return how a client starts a server that notes its process."""
-    code = "import os, pathlib, sys; pathlib.Path(sys.argv.pop()).write_text(str(os.getpid()));"
-    code += "from reward_agent.cli import main; main()"
-    environ = {**os.environ, "XDG_STATE_HOME": str(folder / "state")}
-    return mcp.StdioServerParameters(
-        command=sys.executable, args=["-c", code, "mcp", str(pids)], cwd=folder, env=environ
-    )
-
-
 def test_a_server_that_dies_leaves_its_run_to_the_next(tmp_path: Path) -> None:
     pids = tmp_path / "pid"
 
@@ -159,3 +147,41 @@ def test_a_server_that_dies_leaves_its_run_to_the_next(tmp_path: Path) -> None:
     status, stopped = anyio.run(go_on)
     assert status.structured_content["status"] == "running"
     assert stopped.structured_content["status"] == "interrupted"
+
+
+def test_http_is_for_who_has_the_token(tmp_path: Path) -> None:
+    from starlette.testclient import TestClient
+
+    from reward_agent.cli.app import app
+    from reward_agent.mcp.server import HOST, TokenGuard, make_server
+
+    server = make_server(app, tmp_path, tmp_path / "runs")
+    guarded = TokenGuard(server.streamable_http_app(host=HOST), "a-token")
+    hello = {
+        "jsonrpc": "2.0", "id": 1, "method": "initialize",
+        "params": {"protocolVersion": "2025-06-18", "capabilities": {},
+                   "clientInfo": {"name": "t", "version": "0"}},
+    }  # fmt: skip
+    accepts = {"accept": "application/json, text/event-stream"}
+    with TestClient(guarded, base_url=f"http://{HOST}:8000") as client:
+        for token in ("", "Bearer ", "Bearer b-token", "a-token", "Basic a-token"):
+            headers = accepts | ({"authorization": token} if token else {})
+            assert client.post("/mcp", json=hello, headers=headers).status_code == 401
+        known = accepts | {"authorization": "Bearer a-token"}
+        assert client.post("/mcp", json=hello, headers=known).status_code == 200
+        for foreign in ({"host": "evil.example"}, {"origin": "https://evil.example"}):
+            refused = client.post("/mcp", json=hello, headers=known | foreign)
+            assert refused.status_code in (403, 421)
+
+
+def test_without_the_sdk_the_command_says_what_to_install(monkeypatch) -> None:
+    from typer.testing import CliRunner
+
+    from reward_agent.cli.app import app
+
+    for name in [name for name in sys.modules if name.startswith("reward_agent.mcp")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "mcp_types", None)
+    done = CliRunner().invoke(app, ["mcp"])
+    assert "which is not installed" in done.exception.message
+    assert done.exception.remedy == "pip install 'reward-agent[mcp]'"

@@ -8,7 +8,7 @@ TESTS = Path(__file__).resolve().parents[1]
 # What trains, films, starts children or commands, opens a browser or simulates for seconds:
 # `scripts/test --fast` leaves it out. A folder counts for all in it but what is in QUICK.
 LONG = (
-    "bench", "cli", "export", "feedback", "film", "run", "sandbox", "tasks", "trackers", "web",
+    "agents", "bench", "cli", "export", "feedback", "film", "run", "sandbox", "tasks", "trackers", "web",
     "worker", "benchmarks/test_against.py", "benchmarks/test_sides.py", "designers/test_given.py",
     "evaluation/test_evaluate_job.py", "executors/test_contract.py", "executors/test_slots.py",
     "executors/test_slurm.py", "learning/test_sb3.py", "llm/test_local.py",
@@ -17,7 +17,7 @@ LONG = (
     "test_docs_site.py", "test_one_place.py", "test_wheel.py",
 )  # fmt: skip
 QUICK = (
-    "feedback/test_ratings.py", "run/test_racing.py", "run/test_shown_card.py",
+    "agents/test_tools.py", "feedback/test_ratings.py", "run/test_racing.py", "run/test_shown_card.py",
     "sandbox/test_docs.py", "sandbox/test_files.py", "sandbox/test_progress.py",
     "sandbox/test_reads.py", "tasks/test_episode_and_metric.py", "tasks/test_task_spec.py",
 )  # fmt: skip
