@@ -66,9 +66,10 @@ def _read_parameter(name: str, parameter: inspect.Parameter) -> Parameter:
     kind, info = get_args(parameter.annotation)[:2]
     flags: tuple[str, ...] = ()
     if isinstance(info, typer.models.OptionInfo):
-        said = [flag for flag in info.param_decls or () if flag.startswith("--")]
-        said = said or [_name_flag(name, kind)]
-        flags = tuple(said[0].split("/"))
+        # In an annotation, the first flag stands where a default would.
+        declared = [str(flag) for flag in (info.default, *(info.param_decls or ()))]
+        said = [flag for flag in declared if flag.startswith("--")]
+        flags = tuple((said or [_name_flag(name, kind)])[0].split("/"))
     ends = {"ge": info.min, "le": info.max}
     bounds = {key: value for key, value in ends.items() if value is not None}
     default = ... if parameter.default is parameter.empty else parameter.default

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from reward_agent.cli.app import app
 from reward_agent.errors import ConsentError, RewardAgentError
 from reward_agent.mcp.arguments import make_model, read_arguments
 from reward_agent.mcp.places import CHECKS, Place, check_places
 from reward_agent.mcp.plain import MAX_CHARS, fence, make_plain
-from reward_agent.mcp.table import TOOLS
+from reward_agent.mcp.table import TOOLS, Tool
 from reward_agent.mcp.tools import Bound, Tools, show
 from reward_agent.records.store import RunStore
 
@@ -55,6 +57,26 @@ def test_a_tool_says_what_its_command_says(tmp_path: Path) -> None:
         "type": "integer",
     }  # fmt: skip
     assert len(json.dumps([tool.input_schema for tool in tools.values()])) < 32_000
+
+
+def find_command(words: str) -> Any:
+    command: Any = get_command(app)
+    for word in words.split():
+        command = command.commands[word]
+    return command
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+def test_the_flags_are_those_of_the_command_line(tool: Tool) -> None:
+    known = {one.name: one for one in find_command(tool.command).params}
+    for one in tool.list_parameters(app):
+        option = known[one.name]
+        assert bool(one.flags) == any(flag.startswith("--") for flag in option.opts), one.name
+        flags = [*option.opts, *option.secondary_opts]
+        assert set(one.flags) <= set(flags), one.name
+        assert len(one.flags) <= 1 + bool(option.secondary_opts), one.name
+        assert one.help in (option.help or "").replace("\\[", "[")
+    assert {flag for one in known.values() for flag in one.opts} >= {*tool.fixed, "--json"}
 
 
 def test_arguments_become_a_command_line_in_which_none_is_taken_for_an_option() -> None:
