@@ -5,6 +5,7 @@ Nothing here imports MuJoCo: the parent process reads cards, the child simulates
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import unicodedata
@@ -20,6 +21,7 @@ from reward_agent.definitions.sources import OWN_REWARD, find_draws, parse_sourc
 from reward_agent.definitions.start import Draw, HomePose, Randomise, ResetNoise
 from reward_agent.definitions.tables import (
     MOST_NUMBERS,
+    MOST_TABLE_BYTES,
     Count,
     Limits,
     Line,
@@ -30,7 +32,8 @@ from reward_agent.definitions.tables import (
     explain_invalid,
     find_odd_character,
     list_keys,
-    read_table,
+    parse_table,
+    read_text,
 )
 from reward_agent.errors import DataError, UnknownNameError, UsageError, hint_closest
 from reward_agent.files import find_real
@@ -553,7 +556,13 @@ def find_env_dir(card: EnvCard | str) -> Path:
 
 
 def _read_card(path: Path) -> EnvCard:
-    data = read_table(path)
+    return _parse_card(read_text(path, MOST_TABLE_BYTES), path)
+
+
+# A command asks for the same card in many places; the text says whether it still is the same.
+@functools.lru_cache(maxsize=32)
+def _parse_card(text: str, path: Path) -> EnvCard:
+    data = parse_table(text, path)
     if isinstance(data.get("state"), dict):
         data["state"] = _flatten_groups(data["state"])
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.runs import PROGRAM, read_prompt
+from support.trainings import ENDLESS
 
 import reward_agent
 from reward_agent.errors import Interrupted, RewardAgentError, UnknownNameError, UsageError
@@ -264,7 +265,7 @@ def test_a_reply_without_a_program_is_an_outcome_and_the_old_one_stays(
 
 def test_a_round_can_be_stopped_and_the_session_goes_on(open_judged: OpenSession) -> None:
     with open_judged() as session:
-        settings = session._held.settings.model_copy(update={"steps": 50_000_000})
+        settings = session._held.settings.model_copy(update={"steps": ENDLESS})
         session._held = replace(session._held, settings=settings)
         session.remark("It wobbles.")
         ended: list[RoundEnded] = []

@@ -132,7 +132,7 @@ def test_numpy_acts_as_torch_and_a_training_goes_on_as_if_undisturbed(
     card: EnvCard, name: str, tmp_path: Path
 ) -> None:
     learner = make_tiny(card, name)
-    train(learner, 300)
+    train(learner, 160)
     policy = learner.make_policy()
     save_policy(tmp_path / "policy.safetensors", policy)
     observation = np.random.default_rng(0).normal(size=(50, 4))
@@ -144,11 +144,11 @@ def test_numpy_acts_as_torch_and_a_training_goes_on_as_if_undisturbed(
 
     np.savez(tmp_path / "state.npz", **learner.read_state())
     begin_new_episodes(learner, make_env(card, 2, seed=5))
-    train(learner, 500)
+    train(learner, 260)
     resumed = make_tiny(card, name, seed=1)
     resumed.restore(np.load(tmp_path / "state.npz"))
     begin_new_episodes(resumed, make_env(card, 2, seed=5))
-    train(resumed, 500)
+    train(resumed, 260)
     assert resumed.num_timesteps == learner.num_timesteps
     undisturbed = learner.make_policy()
     for own, other in zip(resumed.make_policy().layers, undisturbed.layers, strict=True):
@@ -162,7 +162,7 @@ def test_numpy_acts_as_torch_and_a_training_goes_on_as_if_undisturbed(
 @pytest.mark.parametrize("name", TINY)
 def test_start_policy_acts_in_another_training_as_in_its_own(card: EnvCard, name: str) -> None:
     trained = make_tiny(card, name)
-    train(trained, 300)
+    train(trained, 160)
     policy = trained.make_policy()
     learner = make_tiny(card, name, seed=1)
     learner.adopt(policy)

@@ -149,7 +149,10 @@ def test_model_file_is_served_by_the_provider_local(model_file, tmp_path):
     assert "load" in (tmp_path / "local.log").read_text("utf-8", "replace")
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+# What either form says is tried above; a whole run takes such a model a minute.
+@pytest.mark.parametrize(
+    "provider", [PROVIDERS[0], pytest.param(PROVIDERS[1], marks=pytest.mark.slow)]
+)
 def test_poor_programs_do_not_sink_the_loop(provider, server, tmp_path):
     """A program that is none is named, repaired once, named again; the run ends by saying so."""
     message = ""

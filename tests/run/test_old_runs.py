@@ -80,6 +80,7 @@ def test_a_replay_gives_the_same_programs(runs: Path, name: str) -> None:
         environ={},
         slots=1,
         video=False,
+        steps=256,
         # The rounds of a session answered a person; they are no part of the search.
         iterations=old.read_run().config["iterations"],
     )
