@@ -1,7 +1,9 @@
 """Many simulations of an environment that EnvPool brings, stepped together by EnvPool.
 
-What can be measured is what EnvPool returns: ``observation``, ``reward`` (its own, of the step that
-led here; 0 after a reset), and each number of its ``info``, such as MetaWorld's ``success``.
+What can be measured is what EnvPool returns: ``observation``, parts of one that is a dictionary
+as ``observation/KEY`` (see ``gymnasium_host``), ``reward`` (its own, of the step that led here; 0
+after a reset), and each number of its ``info`` as ``info/KEY`` or ``KEY``, such as MetaWorld's
+``success``.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.sources import Array, Source
 from reward_agent.errors import DataError, UsageError, hint_closest
 from reward_agent.simulation.backends import ENVPOOL, Footage, Frame
+from reward_agent.simulation.gymnasium_host import INFO, Columns, EnvError
 from reward_agent.simulation.simulation import Reader, Simulation, list_ids, make_constant
 from reward_agent.simulation.state import FloatArray
 
@@ -58,6 +61,8 @@ class PoolSimulation(Simulation):
         picture: tuple[int, int] | None = None,
     ) -> None:
         self._pool = _make_pool(card, n_sims, seed, n_threads, picture)
+        self._columns = _lay_columns(card, self._pool)
+        self._observation = np.zeros((n_sims, self._columns.width))
         self._values = self._make_values(n_sims)
         self._has_ended = np.zeros(n_sims, dtype=bool)
         super().__init__(card, n_sims, fields)
@@ -92,33 +97,53 @@ class PoolSimulation(Simulation):
 
     def _make_values(self, n_sims: int) -> dict[str, FloatArray]:
         """Return what EnvPool returns by name, each ``(N,)`` or ``(N, k)``, to be filled."""
-        # One number a simulation, or one a player; whose simulation has one player.
-        numbers = [
-            name.removeprefix(_INFO)
-            for name, form in self._pool.spec.state_array_spec.items()
-            if name.startswith(_INFO) and np.issubdtype(form.dtype, np.floating)
-        ]
-        values = {name: np.zeros(n_sims) for name in [*numbers, "reward"]}
-        size = self._pool.observation_space.shape[0]
-        return values | {"observation": np.zeros((n_sims, size))}
+        values = {"reward": np.zeros(n_sims)}
+        for name, form in self._pool.spec.state_array_spec.items():
+            own = name.removeprefix(_INFO)
+            if own == name or own.endswith("env_id"):
+                continue
+            # One number a simulation, or one a player; whose simulation has one player.
+            shape = [size for size in form.shape if size > 0]
+            values[own] = np.zeros((n_sims, int(np.prod(shape))) if shape else n_sims)
+        return values
 
-    def _keep(self, observation: FloatArray, reward: FloatArray, info: dict[str, Any]) -> None:
+    def _keep(self, observation: Any, reward: FloatArray, info: dict[str, Any]) -> None:
         # EnvPool returns simulations in the order in which they were ready.
         ids = info["env_id"]
-        returned = {**info, "observation": observation, "reward": reward}
+        rows = np.zeros((len(ids), self._columns.width))
+        self._columns.write(observation, rows)
+        self._observation[ids] = rows
+        returned = {**info, "reward": reward}
         for name, values in self._values.items():
-            values[ids] = returned[name]
+            values[ids] = returned[name].reshape(len(ids), *values.shape[1:])
 
     def compile_leaf(self, source: Source) -> Reader:
         """Read what EnvPool returns by its name."""
         name = source.name if isinstance(source, Array) else str(source)
-        if name not in self._values:
+        if name in self._columns.names:
+            start, size = self._columns.names[name]
+            row = self._observation
+            return make_constant(row[:, start : start + size] if size else row[:, start])
+        own = name.removeprefix(f"{INFO}/")
+        if own not in self._values:
+            known = [*self._columns.names, *self._values]
             raise DataError(
-                f"{self.card.model.id} of EnvPool returns no {name!r}"
-                f"{hint_closest(name, self._values)}",
-                f"it returns {', '.join(sorted(self._values))}",
+                f"{self.card.model.id} of EnvPool returns no {name!r}{hint_closest(name, known)}",
+                f"it returns {', '.join(sorted(known))}",
             )
-        return make_constant(self._values[name])
+        return make_constant(self._values[own])
+
+
+def _lay_columns(card: EnvCard, pool: Any) -> Columns:
+    """Return what the numbers of an observation are.
+
+    Raises:
+        DataError: it is an image, or of no fixed number.
+    """
+    try:
+        return Columns(str(card.model.id), pool.observation_space)
+    except EnvError as error:
+        raise DataError(f"environment {card.name!r}: {error.message}", error.remedy) from error
 
 
 def import_envpool(card: EnvCard) -> Any:
@@ -198,7 +223,6 @@ def _make_pool(
     )
     n_choices = int(getattr(pool.action_space, "n", 0))
     shapes = {
-        "observation_size": (pool.observation_space.shape, (card.observation_size,)),
         "actions": (pool.action_space.shape, () if n_choices else (card.n_actions,)),
         "choices": ((n_choices,) if n_choices else (), card.n_choices),
     }

@@ -102,7 +102,10 @@ def _check_env(name: str, env: Any) -> None:
 
 
 class Columns:
-    """What the columns of a row mean, and how an observation is written into them."""
+    """What the columns of a row mean, and how an observation is written into them.
+
+    ``write(observation, row)`` fills ``(width,)``, or of many at a time ``(N, width)``.
+    """
 
     def __init__(self, name: str, space: Any) -> None:
         self.names: dict[str, tuple[int, int]] = {}  # start and size; size 0: one number
@@ -157,6 +160,10 @@ class Columns:
         offsets = start + np.cumsum([0, *sizes[:-1]])
 
         def write(value: Any, row: Any) -> None:
+            if row.ndim > 1:
+                for i, part in enumerate(row):
+                    write(value[i], part)
+                return
             given = np.ravel(value)
             row[start : start + size] = 0.0
             row[offsets + given.astype(int) - firsts] = 1.0
@@ -176,7 +183,7 @@ def _write_parts(parts: Sequence[tuple[Any, Any]]) -> Callable[[Any, Any], None]
 
 def _write_numbers(start: int, size: int) -> Callable[[Any, Any], None]:
     def write(value: Any, row: Any) -> None:
-        row[start : start + size] = np.ravel(value)
+        row[..., start : start + size] = np.reshape(value, (*row.shape[:-1], size))
 
     return write
 

@@ -234,3 +234,34 @@ def test_a_card_has_one_model(tmp_path: Path) -> None:
     (tmp_path / "env.toml").write_text(text.replace("[model]", '[model]\nfile = "arm.xml"'))
     with pytest.raises(DataError, match="give one of gymnasium"):
         load_env(tmp_path)
+
+
+@pytest.mark.metaworld
+def test_parts_of_a_dictionary_and_counts_of_the_info_are_fields(envpool: Any) -> None:
+    card = EnvCard.model_validate(
+        {
+            "name": "go1", "title": "go1", "description": "go1", "control_dt": 0.02,
+            "max_episode_steps": 20, "actions": [f"a{i}" for i in range(12)],
+            "model": {"backend": "envpool", "id": "Go1JoystickFlatTerrain-v1"},
+            "observation": ["observation/state"], "observation_size": 48,
+            "state": [
+                {"name": "command", "source": "info/command", "size": 3, "unit": "1",
+                 "range": [-2, 2], "doc": "what is asked for"},
+                {"name": "n_left", "source": "info/steps_until_next_cmd", "unit": "1",
+                 "range": [0, 1000], "doc": "a count"},
+                {"name": "ended", "source": "info/terminated", "unit": "0/1", "range": [0, 1],
+                 "doc": "a flag"},
+                {"name": "hidden", "source": "observation/privileged_state[0:3]", "size": 3,
+                 "unit": "1", "range": [-9, 9], "doc": "what no policy sees"},
+            ],
+        }
+    )  # fmt: skip
+    simulation = make_simulation(card, 2, 0)
+    simulation.reset()
+    simulation.step(np.zeros((2, 12)))
+    fields = simulation.read_state().fields
+    assert simulation.observation.shape == (2, 48)
+    assert fields["command"].shape == (2, 3)
+    assert fields["n_left"].min() > 1
+    assert set(fields["ended"].tolist()) <= {0.0, 1.0}
+    assert np.abs(fields["hidden"]).max() > 0
