@@ -181,6 +181,7 @@ GYMNASIUM = Backend(
     name="gymnasium",
     label="Gymnasium",
     factory="reward_agent.simulation.gymnasium_batch:GymnasiumSimulation",
+    prepare="reward_agent.simulation.gymnasium_batch:import_renderer",
     # Each is stepped by itself, and may take half a second to make.
     most_simulations=8,
     is_inherited=False,

@@ -7,8 +7,10 @@ imported when the first simulation is made, which is in a sealed process.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 import numpy as np
@@ -33,6 +35,12 @@ from reward_agent.types import Finding
 
 ENDED = "ended by the environment"
 _SLACK = 1e-6
+
+
+def import_renderer(card: EnvCard) -> None:
+    """Import what environments of MuJoCo import when they are made: glfw starts a process then."""
+    with suppress(ImportError):
+        importlib.import_module("gymnasium.envs.mujoco.mujoco_rendering")
 
 
 class GymnasiumSimulation(Simulation):
