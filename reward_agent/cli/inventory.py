@@ -205,8 +205,8 @@ def init_env_command(
     source: Annotated[
         str,
         typer.Argument(
-            help="An MJCF or URDF, a folder with one, menagerie:NAME, or module:function that "
-            "returns an MjSpec or MjModel."
+            help="An MJCF or URDF, a folder with one, menagerie:NAME, an id of Gymnasium's or "
+            "EnvPool's, or module:function that returns an environment, an MjSpec or an MjModel."
         ),
     ],
     output: Annotated[
@@ -228,6 +228,13 @@ def init_env_command(
     force: Annotated[
         bool, typer.Option("--force", help="Write over an environment that is there.")
     ] = False,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            help="Of an environment: gymnasium, envpool, or mujoco for its robot \\[default: "
+            "gymnasium, else envpool]."
+        ),
+    ] = None,
     describe: Annotated[
         bool,
         typer.Option(
@@ -239,12 +246,12 @@ def init_env_command(
     as_json: Json = False,
     **settings: Any,
 ) -> None:
-    """Draft an environment for a robot's model: card, tasks with metrics, picture."""
+    """Draft card and tasks for a robot's model, or for an environment of Gymnasium's."""
     from reward_agent.control.folders import note_known
     from reward_agent.drafts.folder import Wishes, init_env, take_meaning
 
     keyframe = int(home) if home is not None and home.isdecimal() else home
-    wishes = Wishes(python, keyframe, servos, floating, force)
+    wishes = Wishes(python, keyframe, servos, floating, force, backend)
     env = init_env(source, output, wishes, lambda text: progress_console.print(f"note: {text}"))
     if not force:
         note_known(env.folder)

@@ -90,6 +90,7 @@ class DocTable:
         key: of a dictionary of observations, the one that they are said to be of; ''.
         title: the line or heading before them.
         is_of_observation: whether the words around them say so.
+        is_of_actions: whether they say so of the actions.
         is_near: whether they stand where the observation is spoken of.
         n_excluded: rows that are said to be left out of the observation.
     """
@@ -98,6 +99,7 @@ class DocTable:
     key: str = ""
     title: str = ""
     is_of_observation: bool = True
+    is_of_actions: bool = False
     is_near: bool = True
     n_excluded: int = 0
 
@@ -244,7 +246,8 @@ def _find_tables(section: _Section, keys: Collection[str]) -> Iterator[DocTable]
             i += len(listed)
         if rows:
             title, is_near = before.strip() or section.title, section.is_of_observation
-            yield DocTable(tuple(rows), key, title, is_ours, is_near, n_excluded)
+            is_acted = bool(re.search(r"\bactions?\b", section.title, re.I)) and not is_ours
+            yield DocTable(tuple(rows), key, title, is_ours, is_acted, is_near, n_excluded)
         if not block and not rows:
             if lines[i].strip():
                 before = lines[i]
@@ -298,7 +301,8 @@ def _read_rows(header: Sequence[str], body: Sequence[Sequence[str]]) -> tuple[li
             high=_read_bound(said.get("high", "")),
         )
         if row.size > 0:
-            rows.append(row if row.unit else replace(row, unit=find_unit(row.text)))
+            beside = " ".join(said.get(name, "") for name in ("text", "low", "high"))
+            rows.append(row if row.unit else replace(row, unit=find_unit(beside)))
     return rows, n_excluded
 
 

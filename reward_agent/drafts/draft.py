@@ -1,4 +1,4 @@
-"""Job ``draft``: compile a model that a person brings, and write an environment for it."""
+"""Job ``draft``: write a card with tasks for a model, or an environment, that a person brings."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ _graphics = _Graphics()
 
 def prepare(job: DraftJob) -> None:
     """Before the seal: find a renderer, which takes a process, and import MuJoCo with it."""
+    if job.card.model.file is None:
+        import_module("reward_agent.drafts.env_draft")
+        return
     found = find_graphics(find_backend(job.card))
     _graphics.draws, _graphics.note = found.backend is not None, found.note
     # Unless told otherwise MuJoCo imports a window system, which starts a process of its own.
@@ -42,6 +45,9 @@ def prepare(job: DraftJob) -> None:
 
 def run(job: DraftJob, job_dir: Path) -> DraftResult:
     """Compile, compare with the original, add what is missing, draft, draw."""
+    if job.card.model.file is None:
+        result: DraftResult = import_module("reward_agent.drafts.env_draft").run(job, job_dir)
+        return result
     from reward_agent.drafts.card import write_draft
     from reward_agent.drafts.parts import add_parts, compare_with_original, describe_model
 

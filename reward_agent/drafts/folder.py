@@ -24,6 +24,7 @@ from reward_agent.definitions.card import (
 from reward_agent.definitions.meaning import TriedMeaning
 from reward_agent.definitions.start import Keyframe
 from reward_agent.definitions.tables import make_plain
+from reward_agent.drafts.env_source import EnvSource
 from reward_agent.drafts.source import Source, find_source, let_float
 from reward_agent.errors import DataError, JobError, UsageError
 from reward_agent.files import make_scratch, read_capped, write_atomic
@@ -31,6 +32,7 @@ from reward_agent.records.draft import DRAFTED, Draft, DraftOptions
 from reward_agent.records.jobs import DraftJob, DraftResult, Limits
 from reward_agent.records.layers import resolve_settings
 from reward_agent.sandbox.runner import run_job
+from reward_agent.simulation.backends import ENVPOOL, GYMNASIUM, require_backend
 
 MODEL_FOLDER, PICTURE_FILE, TASKS_FOLDER = "model", "model.png", "tasks"
 _MOST_PICTURE_BYTES = 4 * 2**20
@@ -77,13 +79,17 @@ class NewEnv:
         size = f"{self.n_bytes / 2**20:.1f} MiB" if self.n_bytes >= 2**20 else f"{self.n_bytes} B"
         lines = [f"{name}: {text}" for name, text in self.facts.items()]
         files = "1 file" if self.n_files == 1 else f"{self.n_files} files"
-        lines += [f"copied: {files}, {size}, to {place}/{self.model}", *self.said]
+        if self.n_files:
+            lines += [f"copied: {files}, {size}, to {place}/{self.model}".rstrip("/")]
+        lines += self.said
         lines += [f"warning: {text}" for text in self.warnings]
         lines += ["", "said of its parts, and tried:", *self.claims] if self.claims else []
-        lines += ["", "guessed, to be confirmed:", *(f"- {text}" for text in self.guesses)]
+        if self.guesses:
+            lines += ["", "guessed, to be confirmed:", *(f"- {text}" for text in self.guesses)]
         lines += ["", f"wrote {place}: {CARD_FILE}, {len(self.tasks)} tasks"]
         lines[-1] += f" ({', '.join(self.tasks)})" if self.tasks else ""
-        lines += [f"look at {place}/{self.picture}" if self.picture else self.picture_note]
+        seen = f"look at {place}/{self.picture}" if self.picture else self.picture_note
+        lines += [seen] if seen else []
         task = self.tasks[0] if self.tasks else "…"
         lines += ["", "next:", f"  reward-agent envs check {command}"]
         lines += [f'  reward-agent design --env {command} --task "{task}"']
@@ -106,6 +112,8 @@ class Wishes:
         servos: whether to add servos; None: where the model has no actuators.
         floating: whether the base of a URDF moves freely.
         force: whether to write over an environment that is there.
+        backend: what is to simulate an environment; None: Gymnasium, where that can make it here,
+            else EnvPool; 'mujoco': the robot in it is drafted.
     """
 
     python: str | None = None
@@ -113,6 +121,7 @@ class Wishes:
     servos: bool | None = None
     floating: bool = False
     force: bool = False
+    backend: str | None = None
 
 
 def init_env(
@@ -121,10 +130,11 @@ def init_env(
     wishes: Wishes | None = None,
     tell: Callable[[str], None] = print,
 ) -> NewEnv:
-    """Draft an environment for a model.
+    """Draft an environment for a model, or for an environment of Gymnasium's or EnvPool's.
 
     Args:
-        source: an MJCF or URDF, a folder with one, ``menagerie:NAME``, or ``module:function``.
+        source: an MJCF or URDF, a folder with one, ``menagerie:NAME``, an id, or
+            ``module:function``.
         output: the environment's folder; by default ``./<name>``.
         wishes: what else was said.
         tell: receives what is said before it is done.
@@ -138,14 +148,19 @@ def init_env(
         _check_place(output, wishes.force)
     with make_scratch() as scratch:
         (scratch / "found").mkdir()
-        found = find_source(source, scratch / "found", wishes.python, tell)
-        found = let_float(found) if wishes.floating else found
+        found = find_source(source, scratch / "found", wishes.python, tell, wishes.backend)
+        if isinstance(found, Source) and wishes.floating:
+            found = let_float(found)
         folder = (output or Path(found.name)).absolute()
         _check_place(folder, wishes.force)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with make_scratch(folder.parent) as beside:
-            tell(f"{found.given} is compiled, measured and drawn, which may take a minute")
-            env = _draft(found, beside / folder.name, scratch / "job", folder, wishes)
+            if isinstance(found, EnvSource):
+                tell(f"{found.given} is made, watched and moved, which may take a minute")
+                env = _draft_env(found, beside / folder.name, scratch / "job", folder, wishes)
+            else:
+                tell(f"{found.given} is compiled, measured and drawn, which may take a minute")
+                env = _draft(found, beside / folder.name, scratch / "job", folder, wishes)
             _publish(beside / folder.name, folder)
     return env
 
@@ -189,7 +204,7 @@ def redraft_env(env: str, meaning: TriedMeaning) -> Draft:
         shutil.copytree(folder / MODEL_FOLDER, draft_dir / MODEL_FOLDER, symlinks=True)
         (draft_dir / CARD_FILE).touch()
         job = DraftJob(
-            card=_make_empty_card(card.name, str(card.model.file), draft_dir),
+            card=_make_empty_card(card.name, {"file": str(card.model.file)}, draft_dir),
             options=options,
             lacks_servos=True if card.model.add_servos else None,
         )
@@ -238,7 +253,7 @@ def _draft(found: Source, draft_dir: Path, job_dir: Path, folder: Path, wishes: 
     file = f"{MODEL_FOLDER}/{found.file}"
     name = make_identifier(folder.name, "env", MOST_NAME_CHARS)
     job = DraftJob(
-        card=_make_empty_card(name, file, draft_dir),
+        card=_make_empty_card(name, {"file": file}, draft_dir),
         options=DraftOptions(name=name, source=make_plain(found.given, 500), home=wishes.home),
         originals=tuple(map(str, found.closure.files)) if found.is_verbatim else (),
         lacks_servos=wishes.servos,
@@ -258,6 +273,47 @@ def _draft(found: Source, draft_dir: Path, job_dir: Path, folder: Path, wishes: 
         picture=PICTURE_FILE if (draft_dir / PICTURE_FILE).exists() else "",
         picture_note=result.picture_note,
     )
+
+
+def _draft_env(
+    found: EnvSource, draft_dir: Path, job_dir: Path, folder: Path, wishes: Wishes
+) -> NewEnv:
+    draft_dir.mkdir()
+    n_bytes = found.copy_to(draft_dir)
+    (draft_dir / CARD_FILE).touch()
+    name = make_identifier(folder.name, "env", MOST_NAME_CHARS)
+    tried = _list_backends(found, wishes)
+    for number, backend in enumerate(tried):
+        model = {"backend": backend, "id": found.id}
+        job = DraftJob(
+            card=_make_empty_card(name, model, draft_dir),
+            options=DraftOptions(name=name, source=make_plain(found.given, 500)),
+        )
+        require_backend(job.card)
+        result = _run(job, job_dir / backend, found.given)
+        if not result.refusal or number + 1 == len(tried) or not result.may_be_elsewhere:
+            break
+    draft = _write(result, draft_dir, job_dir / backend, found.given)
+    return NewEnv(
+        folder=folder,
+        model=f"{found.id} of {backend}",
+        n_files=len(found.files),
+        n_bytes=n_bytes,
+        facts=dict(result.facts),
+        said=(*found.said, *result.said),
+        guesses=draft.guesses,
+        warnings=draft.warnings,
+        tasks=_list_tasks(draft),
+        picture="",
+        picture_note="",
+    )
+
+
+def _list_backends(found: EnvSource, wishes: Wishes) -> list[str]:
+    """Return what may simulate an environment, the first to try in front."""
+    if wishes.backend is not None or found.files or ":" in found.id:
+        return [wishes.backend or GYMNASIUM.name]
+    return [GYMNASIUM.name, *([] if ENVPOOL.missing else [ENVPOOL.name])]
 
 
 def _run(job: DraftJob, job_dir: Path, given: str) -> DraftResult:
@@ -288,7 +344,7 @@ def _write(result: DraftResult, draft_dir: Path, job_dir: Path, given: str) -> D
     return result.draft
 
 
-def _make_empty_card(name: str, file: str, folder: Path) -> EnvCard:
+def _make_empty_card(name: str, model: dict[str, str], folder: Path) -> EnvCard:
     """Return a card that says no more than which model it is of."""
     return EnvCard.model_validate(
         {
@@ -296,7 +352,7 @@ def _make_empty_card(name: str, file: str, folder: Path) -> EnvCard:
             "title": name,
             "description": name,
             "folder": str(folder),
-            "model": {"file": file, "frame_skip": 1},
+            "model": {**model, "frame_skip": 1},
             "control_dt": 1.0,
             "max_episode_steps": 1,
             "actions": ["none"],
@@ -326,9 +382,11 @@ def _publish(draft_dir: Path, folder: Path) -> None:
         os.replace(draft_dir, folder)
         return
     shutil.rmtree(folder / MODEL_FOLDER, ignore_errors=True)
-    for name in (MODEL_FOLDER, PICTURE_FILE, CARD_FILE):
-        if (draft_dir / name).exists():
-            os.replace(draft_dir / name, folder / name)
+    for path in sorted(draft_dir.iterdir()):
+        if path.name != TASKS_FOLDER:
+            if (folder / path.name).is_dir():
+                shutil.rmtree(folder / path.name)
+            os.replace(path, folder / path.name)
     for task in sorted((draft_dir / TASKS_FOLDER).glob("*")):
         place = folder / TASKS_FOLDER / task.name
         place.parent.mkdir(exist_ok=True)

@@ -6,7 +6,8 @@ project, and any MuJoCo from 3.2 on will do.
 What the function returns may hold the model somewhere: an environment of Playground, dm_control,
 robosuite or Gymnasium, an entity of mjlab or its configuration. A model that is just what a file
 holds is handed over as the name of that file. Any other is written as XML, whose numbers have six
-digits, with its assets beside it.
+digits, with its assets beside it. With ``env`` behind the folder an environment of Gymnasium's is
+no model: where its code lies is told.
 """
 
 from __future__ import annotations
@@ -121,6 +122,30 @@ def find_model(value: Any, mujoco: Any) -> Any:
             if part is not None and not callable(part):
                 waiting.append(part)
     raise TypeError(f"it returned a {type(value).__name__}, in which there is no MjSpec or MjModel")
+
+
+def describe_env(value: Any, target: str) -> dict[str, Any]:
+    """Return what an environment is, with the modules beside it; nothing if it is none."""
+    gymnasium = sys.modules.get("gymnasium")
+    if hasattr(value, "possible_agents"):
+        return {"env": "several agents"}
+    if gymnasium is None or not isinstance(value, gymnasium.Env):
+        return {}
+    module = sys.modules.get(Path(target.rpartition(":")[0]).stem) if ".py:" in target else None
+    module = module or sys.modules[target.rpartition(":")[0]]
+    top = sys.modules[module.__name__.partition(".")[0]]
+    file = Path(getattr(top, "__file__", None) or next(iter(top.__path__))).absolute()
+    root = file.parent.parent if hasattr(top, "__path__") else file.parent
+    own = []
+    for other in list(sys.modules.values()):
+        path = Path(getattr(other, "__file__", None) or os.sep).absolute()
+        is_ours = path.is_relative_to(root) and path.suffix == ".py"
+        # What is installed is found where it is.
+        is_installed = path.is_relative_to(sys.prefix) or "-packages" in str(path)
+        if is_ours and not is_installed:
+            own.append(path.relative_to(root).as_posix())
+    name = type(value.unwrapped).__name__
+    return {"env": name, "root": str(root), "modules": sorted(set(own))}
 
 
 def hand_over(found: Any, witness: Witness, folder: Path, mujoco: Any) -> dict[str, Any]:
@@ -265,7 +290,8 @@ def main() -> None:
         witness = Witness(mujoco)
         found = find_function(target)
         value = found() if callable(found) else found
-        facts = hand_over(find_model(value, mujoco), witness, folder, mujoco)
+        facts = describe_env(value, target) if "env" in sys.argv[3:] else {}
+        facts = facts or hand_over(find_model(value, mujoco), witness, folder, mujoco)
     except BaseException as error:
         import traceback
 

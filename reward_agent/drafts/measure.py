@@ -29,13 +29,13 @@ class Measured:
     constant: frozenset[str]
 
 
-def measure(card: EnvCard) -> Measured:
+def measure(card: EnvCard, n_sims: int = _N_SIMS, most_steps: int = 400) -> Measured:
     """Read every field at the start, and over episodes of random and of held random actions."""
     still = card.model_copy(update={"reset": ResetNoise(), "draws": card.draws})
     start = make_simulation(still, 1, seed=0)
     start.reset()
     first = start.read_state().fields
-    seen = _roll(make_simulation(card, _N_SIMS, seed=0), card)
+    seen = _roll(make_simulation(card, n_sims, seed=0), card, most_steps)
     ranges, constant = {}, set()
     for name, values in seen.items():
         finite = values[np.isfinite(values)]
@@ -51,11 +51,11 @@ def measure(card: EnvCard) -> Measured:
     )
 
 
-def _roll(simulation: Simulation, card: EnvCard) -> dict[str, FloatArray]:
+def _roll(simulation: Simulation, card: EnvCard, most_steps: int) -> dict[str, FloatArray]:
     """Return every field, ``(M[, k])``, over two episodes, as long as the physics is sound."""
     rng, shape = np.random.default_rng(0), (simulation.n_sims, card.n_actions)
     n_steps = _MOST_PHYSICS_STEPS // (card.model.frame_skip * simulation.n_sims)
-    n_steps = min(max(n_steps, 40), 400)
+    n_steps = min(max(n_steps, 40), most_steps)
     is_held, action = np.arange(simulation.n_sims) % 2 == 0, np.zeros(shape)
     states, sound = [], list[NDArray[np.bool_]]()
     for step in range(n_steps):

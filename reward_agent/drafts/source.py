@@ -15,10 +15,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from reward_agent.definitions.card import MOST_NAME_CHARS, make_identifier
+from reward_agent.definitions.card import (
+    CARD_FILE,
+    GYMNASIUM_ID,
+    MOST_NAME_CHARS,
+    make_identifier,
+)
 from reward_agent.drafts import handover
+from reward_agent.drafts.env_source import EnvSource, find_own_env, is_env_id
 from reward_agent.errors import DataError, RewardAgentError, UnknownNameError, UsageError
 from reward_agent.files import open_plain, write_atomic
 from reward_agent.simulation.mjcf import FRAGMENT, MODEL, URDF, Closure, check_file, find_closure
@@ -132,33 +139,55 @@ def find_source(
     scratch: Path,
     python: str | None = None,
     tell: Callable[[str], None] = print,
-) -> Source:
-    """Find the files of the model that a person names.
+    backend: str | None = None,
+) -> Source | EnvSource:
+    """Find the files of the model that a person names, or the environment.
 
     Args:
         given: as the command says.
         scratch: an empty folder, for what a function hands over.
         python: the interpreter that runs a function; None: this one.
         tell: receives what is said before it is done.
+        backend: what is to simulate it; 'mujoco' takes the robot out of an environment.
 
     Raises:
         UsageError: there is no such thing.
         DataError: it is no model, only a part of one, or lacks files.
     """
     path = _find_path(given)
+    takes_env = backend != "mujoco"
+    if takes_env and re.fullmatch(GYMNASIUM_ID, given) and (path is None or _is_draft(path)):
+        return EnvSource(given, given)
     if given.startswith(_MENAGERIE):
         path, said = _find_in_menagerie(given.removeprefix(_MENAGERIE))
         return _open(given, path, said)
     if path is None and _FUNCTION.fullmatch(given) and not _DRIVE.match(given):
         python = os.path.expanduser(python or sys.executable)
         tell(f"{given} runs in {python}, not confined: it is your own code")
-        path, said = _run_function(given, scratch, python)
+        facts = _run_function(given, scratch, python, takes_env)
+        if "env" in facts:
+            is_here = Path(python).samefile(sys.executable)
+            return find_own_env(given, facts, python, is_here)
+        path, said = _read_handover(given, facts, scratch, python)
         place, _, function = given.rpartition(":")
         name = _read_name(path) or function if path.is_relative_to(scratch) else ""
         return _open(f"{Path(place).name}:{function}", path, said, name)
+    if path is None and takes_env and is_env_id(given) and not _lists_models(given):
+        return EnvSource(given, given)
     if path is None:
         raise _explain_absence(given)
     return _open_path(path)
+
+
+def _lists_models(given: str) -> bool:
+    """Whether a name may be that of a model beside it, misspelt."""
+    parent = Path(given).parent
+    return parent.is_dir() and any(parent.glob("*.xml"))
+
+
+def _is_draft(path: Path) -> bool:
+    """Whether a path is the folder of an environment, which may be called as its id is."""
+    return path.is_dir() and (path / CARD_FILE).is_file()
 
 
 def let_float(source: Source) -> Source:
@@ -188,8 +217,8 @@ def _find_path(given: str) -> Path | None:
 def _explain_absence(given: str) -> RewardAgentError:
     path = Path(os.path.expanduser(given.replace("\\", "/")))
     forms = (
-        "give an MJCF or a URDF, a folder with one, menagerie:NAME, or module:function that "
-        "returns an MjSpec or MjModel"
+        "give an MJCF or a URDF, a folder with one, menagerie:NAME, an id of Gymnasium's or "
+        "EnvPool's, or module:function that returns an environment, an MjSpec or an MjModel"
     )
     if _DRIVE.match(given) and os.name != "nt":
         drive, rest = given[0].lower(), given[2:].replace("\\", "/")
@@ -379,12 +408,12 @@ def _find_in_menagerie(name: str) -> tuple[Path, tuple[str, ...]]:
     )
 
 
-def _run_function(target: str, scratch: Path, python: str) -> tuple[Path, tuple[str, ...]]:
-    """Run a person's function in their Python; return the model that it handed over."""
+def _run_function(target: str, scratch: Path, python: str, takes_env: bool) -> dict[str, Any]:
+    """Run a person's function in their Python; return the facts that it handed over."""
     text = Path(handover.__file__).read_text(encoding="utf-8")
     try:
         done = subprocess.run(
-            [python, "-c", text, target, str(scratch)],
+            [python, "-c", text, target, str(scratch), *(["env"] if takes_env else [])],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_HANDOVER_S,
@@ -410,6 +439,13 @@ def _run_function(target: str, scratch: Path, python: str) -> tuple[Path, tuple[
             if "ModuleNotFoundError" in facts["error"]
             else "see that it can be called without arguments there",
         )
+    return dict(facts)
+
+
+def _read_handover(
+    target: str, facts: dict[str, Any], scratch: Path, python: str
+) -> tuple[Path, tuple[str, ...]]:
+    """Return the model that a function handed over, and what is said of it."""
     said = f"{target} was run in {python}, with MuJoCo {facts['mujoco']}"
     path = Path(scratch / facts["file"])
     if facts["file"] != handover.XML_FILE:

@@ -45,8 +45,8 @@ class DraftTask:
         name: of the task.
         description: what to do, one sentence.
         criterion: what the metric asks.
-        metric: its one line.
-        target_score: what counts as done.
+        metric: what makes the score: of a robot's model one expression, else a whole text.
+        target_score: what counts as done; None where nobody says.
         unit: of the score.
     """
 
@@ -54,7 +54,7 @@ class DraftTask:
     description: str
     criterion: str
     metric: str
-    target_score: float
+    target_score: float | None
     unit: str = "s"
 
 
@@ -62,19 +62,26 @@ def write_tasks(plan: DraftPlan) -> dict[str, str]:
     """Return the files of every task; the first is what to try first."""
     files = dict[str, str]()
     for task in list_tasks(plan):
-        head = {
-            "name": task.name,
-            "description": task.description,
-            "criterion": task.criterion,
-            "unit": task.unit,
-            "target_score": task.target_score,
-            "is_bounded": task.unit == "s",
-            "max_episode_steps": plan.max_episode_steps,
-        }
-        lines = [write_line(key, value) for key, value in head.items()]
-        files[f"tasks/{task.name}/task.toml"] = "\n".join(lines) + "\n"
-        files[f"tasks/{task.name}/metric.py"] = f"score = {task.metric}\n"
+        files |= write_task(replace(task, metric=f"score = {task.metric}"), plan.max_episode_steps)
     return files
+
+
+def write_task(task: DraftTask, max_episode_steps: int) -> dict[str, str]:
+    """Return the files of a task, whose metric is a whole text."""
+    head = {
+        "name": task.name,
+        "description": task.description,
+        "criterion": task.criterion,
+        "unit": task.unit,
+        "target_score": task.target_score,
+        "is_bounded": task.unit in ("s", "share"),
+        "max_episode_steps": max_episode_steps,
+    }
+    lines = [write_line(key, value) for key, value in head.items() if value is not None]
+    return {
+        f"tasks/{task.name}/task.toml": "\n".join(lines) + "\n",
+        f"tasks/{task.name}/metric.py": task.metric.rstrip("\n") + "\n",
+    }
 
 
 def list_tasks(plan: DraftPlan) -> list[DraftTask]:

@@ -688,12 +688,15 @@ class DraftResult(FileRecord):
     facts: dict[str, OneLine] = Field(default_factory=dict, max_length=20)
     picture_file: FileName | None = None
     picture_note: OneLine = Field("", description="why there is no picture")
+    may_be_elsewhere: bool = Field(
+        False, description="whether another back end may have what this one refused"
+    )
 
 
 class DraftJob(Job):
-    """A card and tasks for a model that a person brings, and a picture of it.
+    """A card and tasks for an environment, or for a model that a person brings, with its picture.
 
-    The job's card is an empty one, in a folder that holds the copied model alone.
+    The job's card is an empty one, in a folder that holds the copied model, or code, alone.
     """
 
     result_type = DraftResult

@@ -1,0 +1,287 @@
+"""What an environment of Gymnasium's is: watched over some episodes, and moved where it can be.
+
+Its own code runs here, in the sealed child; what comes of it is numbers and words.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+
+from reward_agent.drafts.columns import Array, Scattered
+from reward_agent.drafts.scatter import call, read_row, scatter
+from reward_agent.drafts.signals import Simulator, find_simulator
+from reward_agent.simulation.gymnasium_host import Actions, Columns
+
+_MOST_STEPS, _MOST_EPISODES, _MOST_S = 600, 12, 25.0
+_HOLD_STEPS, _LONGEST = 10, 150
+_MOST_DOC_CHARS, _ENDLESS = 100_000, 2**31 - 1
+
+
+@dataclass
+class InfoKey:
+    """A number of the info, by how it was seen.
+
+    Args:
+        size: 0 for one number.
+        low: smallest value.
+        high: largest.
+        n_seen: steps that had it.
+        is_flag: whether it was a bool, or only ever 0 and 1.
+        at_end: whether it came with the last steps of episodes alone.
+    """
+
+    size: int
+    low: float = np.inf
+    high: float = -np.inf
+    n_seen: int = 0
+    is_flag: bool = True
+    is_bool: bool = False
+    at_end: bool = True
+
+
+@dataclass
+class Watched:
+    """Episodes of random and of held random actions.
+
+    Args:
+        episodes: ``(T + 1, n)`` each.
+        rewards: of all steps.
+        lengths: steps of each episode.
+        n_terminated: episodes that the environment ended.
+        info: by path, such as ``info/success``.
+        odd_info: keys whose values are no numbers.
+        n_steps: all.
+        steps_per_s: of one environment.
+        samples: rows of the observation ``(M, n)`` and the simulator's signals ``(M, s)`` there.
+    """
+
+    episodes: list[Array] = field(default_factory=list)
+    rewards: list[float] = field(default_factory=list)
+    returns: list[float] = field(default_factory=list)
+    n_terminated: int = 0
+    info: dict[str, InfoKey] = field(default_factory=dict)
+    odd_info: set[str] = field(default_factory=set)
+    n_steps: int = 0
+    steps_per_s: float = 0.0
+    samples: list[tuple[Array, Array]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All that is known of an environment, before anything is made of it.
+
+    Args:
+        columns: what the entries of an observation are, by name.
+        low: ``(n,)``, of the observation space.
+        high: the same.
+        actions: numbers or choices.
+        doc: docstring of the environment itself.
+        watched: its episodes.
+        scattered: states that it was put in; None where it cannot be.
+        sampled: the simulator's signals at states of the episodes.
+        dt: seconds of one step, and who says so.
+        limit: steps of an episode, by its own word.
+        threshold: return that its registry calls solved.
+        model: MuJoCo's, where that simulates.
+        objects: names of all that the simulator has.
+    """
+
+    columns: Columns
+    low: Array
+    high: Array
+    actions: Actions
+    doc: str
+    watched: Watched
+    scattered: Scattered | None
+    sampled: Scattered | None
+    dt: float
+    dt_source: str
+    limit: int | None
+    threshold: float | None
+    model: mujoco.MjModel | None
+    objects: frozenset[str]
+
+    @property
+    def n(self) -> int:
+        """How many numbers an observation has."""
+        return self.columns.observation_size
+
+
+def survey_env(env: Any, name: str, seed: int = 0) -> Survey:
+    """Watch an environment, put it in other states where it lets one, and read what it says.
+
+    Raises:
+        EnvError: it observes or takes what is no numbers, or its code fails.
+    """
+    columns, actions = Columns(name, env.observation_space), Actions(name, env.action_space)
+    simulator = find_simulator(env)
+    watched = _watch(env, columns, actions, simulator, seed)
+    scattered = scatter(env, columns, simulator, seed) if simulator else None
+    spec = getattr(env, "spec", None)
+    dt, source = _find_dt(env, simulator)
+    low, high = _read_bounds(env.observation_space, columns)
+    return Survey(
+        columns=columns,
+        low=low,
+        high=high,
+        actions=actions,
+        doc=_find_doc(env.unwrapped)[:_MOST_DOC_CHARS],
+        watched=watched,
+        scattered=scattered,
+        sampled=_collect(watched, simulator) if simulator else None,
+        dt=dt,
+        dt_source=source,
+        limit=_find_limit(env, spec),
+        threshold=getattr(spec, "reward_threshold", None) or getattr(env, "threshold", None),
+        model=simulator.model if simulator else None,
+        objects=simulator.objects if simulator else frozenset(),
+    )
+
+
+def _find_doc(inner: Any) -> str:
+    """Return the docstring of an environment, or the one that stands for it."""
+    own = getattr(inner, "own_doc", None)
+    return str(type(inner).__doc__ or "") if own is None else str(own)
+
+
+def _find_limit(env: Any, spec: Any) -> int | None:
+    """Return the steps of an episode: a wrapper's, or the registry's, where that was taken off."""
+    while isinstance(env, gymnasium.Wrapper):
+        limit = getattr(env, "_max_episode_steps", None)
+        if isinstance(limit, int) and limit < _ENDLESS:
+            return limit
+        env = env.env
+    if isinstance(getattr(env, "limit", None), int):
+        return int(env.limit)
+    known = gymnasium.registry.get(getattr(spec, "id", ""))
+    return getattr(known, "max_episode_steps", None)
+
+
+def _read_bounds(space: Any, columns: Columns) -> tuple[Array, Array]:
+    n = columns.observation_size
+    low, high = np.zeros(columns.width), np.ones(columns.width)
+    for end, rows in (("low", low), ("high", high)):
+        try:
+            columns.write(_find_end(space, end), rows)
+        except (ValueError, TypeError, AttributeError, IndexError):
+            rows[:] = -np.inf if end == "low" else np.inf
+    return low[:n], high[:n]
+
+
+def _find_end(space: Any, end: str) -> Any:
+    if isinstance(space, gymnasium.spaces.Dict):
+        return {key: _find_end(part, end) for key, part in space.spaces.items()}
+    if isinstance(space, gymnasium.spaces.Tuple):
+        return [_find_end(part, end) for part in space.spaces]
+    if isinstance(space, gymnasium.spaces.Box):
+        return getattr(space, end)
+    return space.sample() * 0 if not isinstance(space, gymnasium.spaces.Discrete) else space.start
+
+
+# --- watching ------------------------------------------------------------------------------------
+
+
+def _watch(
+    env: Any, columns: Columns, actions: Actions, simulator: Simulator | None, seed: int
+) -> Watched:
+    watched, began, rng = Watched(), time.monotonic(), np.random.default_rng(seed)
+    env.action_space.seed(seed)
+    spent = 0.0
+    while watched.n_steps < _MOST_STEPS and len(watched.episodes) < _MOST_EPISODES:
+        number = len(watched.episodes)
+        observation, info = call("reset", env.reset, seed=seed + number)
+        rows = [read_row(columns, observation)]
+        _sample(watched, simulator, rows[-1])
+        _note_info(watched, info, is_last=False, is_step=False)
+        action, ended, total, is_held = env.action_space.sample(), False, 0.0, number % 2 == 1
+        while not ended and len(rows) <= _LONGEST:
+            if not is_held or len(rows) % _HOLD_STEPS == 0:
+                action = env.action_space.sample()
+            start = time.perf_counter()
+            observation, reward, terminated, truncated, info = call("step", env.step, action)
+            spent += time.perf_counter() - start
+            rows.append(read_row(columns, observation))
+            ended = bool(terminated) or bool(truncated)
+            watched.rewards.append(float(reward))
+            total += float(reward)
+            watched.n_terminated += bool(terminated)
+            watched.n_steps += 1
+            _note_info(watched, info, is_last=ended, is_step=True)
+            if rng.random() < 0.1:
+                _sample(watched, simulator, rows[-1])
+        watched.episodes.append(np.array(rows))
+        watched.returns.append(total)
+        if time.monotonic() - began > _MOST_S:
+            break
+    watched.steps_per_s = watched.n_steps / max(spent, 1e-9)
+    return watched
+
+
+def _note_info(watched: Watched, info: Any, is_last: bool, is_step: bool) -> None:
+    for path, value in _list_values(info, "info"):
+        try:
+            numbers = np.asarray(value)
+        except ValueError:  # lists of several lengths
+            numbers = np.array(None)
+        if numbers.dtype.kind not in "biuf" or not 0 < numbers.size <= 500:
+            watched.odd_info.add(path)
+            continue
+        size = numbers.size if numbers.ndim else 0
+        key = watched.info.setdefault(path, InfoKey(size))
+        values = numbers.astype(float).ravel()
+        key.low, key.high = min(key.low, values.min()), max(key.high, values.max())
+        key.is_bool |= numbers.dtype.kind == "b"
+        key.is_flag &= bool(np.isin(values, (0.0, 1.0)).all())
+        key.n_seen += is_step
+        key.at_end &= is_last or not is_step
+
+
+def _list_values(info: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if not isinstance(info, dict):
+        yield path, info
+        return
+    for key, value in info.items():
+        yield from _list_values(value, f"{path}/{key}")
+
+
+def _sample(watched: Watched, simulator: Simulator | None, row: Array) -> None:
+    if simulator is not None and len(watched.samples) < 60:
+        watched.samples.append((row, simulator.read()))
+
+
+def _collect(watched: Watched, simulator: Simulator) -> Scattered:
+    n = watched.samples[0][0].size
+    return Scattered(
+        columns=np.array([row for row, _ in watched.samples]),
+        values=np.array([values for _, values in watched.samples]),
+        signals=simulator.signals,
+        moved=np.zeros((0, n), dtype=bool),
+        parts=(),
+    )
+
+
+def _find_dt(env: Any, simulator: Simulator | None) -> tuple[float, str]:
+    """Return the seconds of a step, and what says so; '' where nothing does."""
+    inner = env.unwrapped
+    if simulator is not None:
+        call("reset", env.reset, seed=0)
+        before = float(simulator.data.time)
+        call("step", env.step, env.action_space.sample())
+        passed = float(simulator.data.time) - before
+        if passed > 0:
+            return float(f"{passed:.6g}"), "MuJoCo's clock"
+    for name in ("dt", "tau", "control_timestep"):
+        value = getattr(inner, name, None)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e3:
+            return float(value), f"its {name}"
+    fps = (getattr(inner, "metadata", None) or {}).get("render_fps")
+    if isinstance(fps, int | float) and fps > 0:
+        return 1.0 / float(fps), "the frames a second of its films"
+    return 1.0, ""
