@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from reward_agent.text import clean_text
+from reward_agent.text import clean_text, hide_in_words
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=10**15)]
@@ -27,6 +27,8 @@ FilmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,99}\.(webp|mp4|gif)$"
 FilmPath = Annotated[RunPath, Field(pattern=r"\.(webp|mp4)$")]
 # What may hold words of generated code or of a failing library, and is shown in one line.
 OneLine = Annotated[str, AfterValidator(lambda text: clean_text(text, 2000))]
+# What a person says, as it is kept, shown and told to the Designer: without credentials.
+Said = Annotated[str, Field(max_length=8000), AfterValidator(hide_in_words)]
 # A program may return 32 terms; the framework adds the potential's.
 MOST_TERMS = 33
 # Of a probe: scripted ones, each end of some actuators, policies.

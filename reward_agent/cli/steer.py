@@ -1,4 +1,4 @@
-"""``runs status``, ``wait``, ``events``, ``stop`` and ``answer``: short calls on long work.
+"""``runs status``, ``wait``, ``answer``, ``pin`` and others: short calls on long work.
 
 Each ends soon, prints little and says by its exit code what became of it.
 """
@@ -33,6 +33,7 @@ from reward_agent.text import decode_text
 
 if TYPE_CHECKING:
     from reward_agent.control.status import RunStatus
+    from reward_agent.control.steer import Asker, SteerResult
     from reward_agent.records.store import RunStore
 
 NOT_YET = 4
@@ -40,6 +41,8 @@ _ASKS = 2
 _ENDS = {"finished": 0, "paused": _ASKS}
 _POLL_S = 0.5
 Goal = Literal["finished", "round", "question"]
+Why = Annotated[str, typer.Option(help="A reason, for the run's journal.")]
+Trains = Annotated[str, typer.Argument(help="A candidate in training, or the start of its name.")]
 
 
 @answers("control.status:RunStatus")
@@ -136,15 +139,27 @@ def events_command(
         time.sleep(_POLL_S)
 
 
-@answers("control.status:RunStatus")
+@answers("control.status:RunStatus", "control.steer:SteerResult")
 def stop_command(
     run: RunName,
+    candidate: Annotated[
+        str | None, typer.Argument(help="Only this one, whose training ends; the run goes on.")
+    ] = None,
+    why: Why = "",
     timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait for its end.")] = 60.0,
     runs_dir: RunsDir = None,
     as_json: Json = False,
 ) -> None:
-    """Stop a run as Ctrl-C does: what is finished is kept, and it can be taken up again."""
+    """Stop a run as Ctrl-C does: what is finished is kept, and it can be taken up again.
+
+    With a candidate, stop its training alone, at the end of its slice.
+    """
     store = _load(run, runs_dir)
+    if candidate is not None:
+        from reward_agent.control import steer
+
+        _tell_result(steer.stop(store, candidate, _ask_here(), why, wait_s=timeout), as_json)
+        return
     if store.is_locked():
         process = store.find_holder()
         if process is None:
@@ -156,6 +171,95 @@ def stop_command(
     _poll(timeout, lambda: not store.is_locked())
     _show(_read(store), as_json=as_json)
     if store.is_locked():
+        raise typer.Exit(NOT_YET)
+
+
+@answers("control.steer:SteerResult")
+def pin_command(
+    run: RunName, candidate: Trains, why: Why = "", runs_dir: RunsDir = None, as_json: Json = False
+) -> None:
+    """Let a candidate train to its end: racing does not stop it."""
+    from reward_agent.control import steer
+
+    _tell_result(steer.pin(_load(run, runs_dir), candidate, _ask_here(), why), as_json)
+
+
+@answers("control.steer:SteerResult")
+def unpin_command(
+    run: RunName, candidate: Trains, why: Why = "", runs_dir: RunsDir = None, as_json: Json = False
+) -> None:
+    """Let racing decide about a candidate again."""
+    from reward_agent.control import steer
+
+    _tell_result(steer.unpin(_load(run, runs_dir), candidate, _ask_here(), why), as_json)
+
+
+@answers("control.steer:SteerResult")
+def more_command(
+    run: RunName,
+    candidate: Trains,
+    steps: Annotated[int, typer.Argument(min=1, help="Env steps, from where it stands.")],
+    why: Why = "",
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Train a candidate so many env steps on, whatever racing says, beyond its budget, too."""
+    from reward_agent.control import steer
+
+    store = _load(run, runs_dir)
+    _tell_result(steer.give_more(store, candidate, steps, _ask_here(), why), as_json)
+
+
+@answers("control.steer:SteerResult")
+def remark_command(
+    run: RunName,
+    words: Annotated[str, typer.Argument(help="What the next round is to do otherwise.")],
+    why: Why = "",
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Tell the agents of the next round something, in your words."""
+    from reward_agent.control import steer
+
+    _tell_result(steer.remark(_load(run, runs_dir), words, _ask_here(), why), as_json)
+
+
+@answers("control.steer:SteerResult")
+def edit_command(
+    run: RunName,
+    candidate: Trains,
+    file: Annotated[
+        Path | None, typer.Argument(help="The changed program; without, your editor opens.")
+    ] = None,
+    why: Why = "",
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Train a changed program beside a candidate, from its policy as it is now."""
+    from reward_agent.cli.conversation import edit_text
+    from reward_agent.control import steer
+    from reward_agent.definitions.tables import read_text
+
+    store = _load(run, runs_dir)
+    known = steer.read_program(store, candidate)
+    source = edit_text(known) if file is None else read_text(file)
+    _tell_result(steer.edit(store, candidate, source or known, _ask_here(), why), as_json)
+
+
+def _ask_here() -> Asker:
+    from reward_agent.control.steer import Asker
+
+    return Asker("terminal")
+
+
+def _tell_result(result: SteerResult, as_json: bool) -> None:
+    if as_json:
+        print_json(result)
+    else:
+        where = "" if result.round is None else f" (round {result.round})"
+        waits = "asked; the run takes it when its trainings go on"
+        print_text(f"{result.told}{where}" if result.is_taken else waits)
+    if not result.is_taken:
         raise typer.Exit(NOT_YET)
 
 

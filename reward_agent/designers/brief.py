@@ -148,13 +148,22 @@ class Feedback:
     Args:
         remarks: what they said, oldest first; the last one is to be answered now.
         verdicts: what they decided and noted, in sentences, oldest first.
+        words: what they said of the search while it ran, which this round is the first to read.
+        earlier_words: the same, of earlier rounds.
     """
 
     remarks: tuple[Remark, ...] = ()
     verdicts: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    earlier_words: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether the person took part at all."""
+        return bool(self.remarks or self.verdicts or self.words or self.earlier_words)
+
+    @property
+    def has_watched(self) -> bool:
+        """Whether they watched policies in a session, whose rounds answer what they see."""
         return bool(self.remarks or self.verdicts)
 
 

@@ -8,19 +8,16 @@ by a crash too, goes on where it was.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
-from reward_agent.errors import DataError, RewardAgentError, UsageError
+from reward_agent.errors import UsageError
 from reward_agent.evaluation.wish import Wish
-from reward_agent.files import MAX_RECORD_BYTES, append_line, read_text
-from reward_agent.records.disk import refuse_odd_numbers
+from reward_agent.records.disk import append_record, read_lines
 from reward_agent.records.outcomes import Outcome
 from reward_agent.records.store import SESSION_FILE, now_utc
-from reward_agent.text import hide_in_words
 from reward_agent.types import (
     FileName,
     FileRecord,
@@ -29,13 +26,10 @@ from reward_agent.types import (
     OneLine,
     Record,
     RunPath,
+    Said,
     Sha256,
 )
 
-MAX_WORDS = 8000
-
-# What a person says, as it is kept, shown and told to the Designer: without credentials.
-Words = Annotated[str, Field(max_length=MAX_WORDS), AfterValidator(hide_in_words)]
 Choice = Literal["a", "b", "same", "both bad"]
 
 
@@ -79,8 +73,8 @@ class Remarked(SessionEntry):
 
     kind: Literal["remarked"] = "remarked"
     candidate: FileName
-    description: Words
-    wish: Words = ""
+    description: Said
+    wish: Said = ""
 
 
 class MeasuredRemark(SessionEntry):
@@ -146,7 +140,7 @@ class Noted(SessionEntry):
     """The person wrote a note, for the record and for the Designer."""
 
     kind: Literal["noted"] = "noted"
-    text: Words
+    text: Said
 
 
 class Decided(SessionEntry):
@@ -192,7 +186,7 @@ class SessionLog:
 
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / SESSION_FILE
-        self._entries = list(_read(self._path))
+        self._entries = list(read_lines(self._path, _ENTRY))
         self._lock = threading.Lock()
 
     @property
@@ -218,7 +212,7 @@ class SessionLog:
                 entry = kind.model_validate({"number": number, "time": now_utc(), **fields})
             except ValidationError as error:
                 raise _refuse(error) from error
-            _write_line(self._path, entry.model_dump_json())
+            append_record(self._path, entry)
             self._entries.append(_ENTRY.validate_python(entry))
             return entry
 
@@ -231,26 +225,3 @@ def _refuse(error: ValidationError) -> UsageError:
         return UsageError(f"{name}: {first['msg']}", "say it in other words")
     given = f"has {len(first['input']):,} characters"
     return UsageError(f"the {name} {given}, at most {limit['max_length']:,} fit", "shorten it")
-
-
-def _read(path: Path) -> Iterator[AnyEntry]:
-    # What follows the last line's end was cut off by a crash, and never took effect.
-    lines = read_text(path, "", MAX_RECORD_BYTES).split("\n")[:-1]
-    for number, line in enumerate(lines, start=1):
-        try:
-            refuse_odd_numbers(line.encode())
-            yield _ENTRY.validate_json(line)
-        except (ValueError, RecursionError) as error:
-            what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            raise DataError(
-                f"{path}, line {number}: {what}", "restore the line, or remove it"
-            ) from error
-
-
-def _write_line(path: Path, line: str) -> None:
-    try:
-        append_line(path, line)
-    except OSError as error:
-        raise RewardAgentError(
-            f"cannot write {path}: {error.strerror}", "free disk space or correct the permissions"
-        ) from error

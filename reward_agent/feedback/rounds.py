@@ -79,6 +79,8 @@ def run_round(
         ideas = choose_answers(started.n_candidates, cause.candidate)
     entries = read_history(run.store)
     history = select_history(entries)
+    said = run.steering.begin_round(started.iteration)
+    feedback = replace(feedback, words=said.words, earlier_words=said.earlier_words)
     # The candidate that the person watched may be older than what the Designer is told.
     watched = [e for e in entries if e.candidate.id == ideas[0].parent and e not in history]
     briefs = [

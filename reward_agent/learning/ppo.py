@@ -82,8 +82,8 @@ class PPO:
 
     @property
     def learning_rate(self) -> float:
-        """Of the next rollout's update: it falls linearly over the training."""
-        left = 1.0 - self.num_timesteps / self._total_timesteps
+        """Of the next rollout's update: it falls linearly to the end of the training."""
+        left = max(1.0 - self.num_timesteps / self._total_timesteps, 0.0)
         share = self.settings.final_learning_rate_share
         return self.settings.learning_rate * (share + (1.0 - share) * left)
 

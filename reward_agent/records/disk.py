@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from reward_agent.errors import DataError, RewardAgentError
-from reward_agent.files import read_bytes, write_atomic
+from reward_agent.files import MAX_RECORD_BYTES, append_line, read_bytes, read_text, write_atomic
 
 R = TypeVar("R", bound=BaseModel)
+T = TypeVar("T")
 
 # Numbers that no record of ours holds, and that arithmetic or printing fails on; it may also be
 # words that look so.
@@ -75,6 +77,39 @@ def read_record(path: Path, kind: type[R]) -> R:
 def read_optional(path: Path, kind: type[R]) -> R | None:
     """Read a record; None where there is no such file."""
     return read_record(path, kind) if path.is_file() else None
+
+
+def read_lines(path: Path, kind: TypeAdapter[T]) -> Iterator[T]:
+    """Yield the records of a file that has one a line; none where there is no such file.
+
+    Raises:
+        DataError: a line is no such record.
+    """
+    # What follows the last line's end was cut off by a crash, and never took effect.
+    lines = read_text(path, "", MAX_RECORD_BYTES).split("\n")[:-1]
+    for number, line in enumerate(lines, start=1):
+        try:
+            refuse_odd_numbers(line.encode())
+            yield kind.validate_json(line)
+        except (ValueError, RecursionError) as error:
+            what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            raise DataError(
+                f"{path}, line {number}: {what}", "restore the line, or remove it"
+            ) from error
+
+
+def append_record(path: Path, record: BaseModel) -> None:
+    """Append a record as a line, durably.
+
+    Raises:
+        RewardAgentError: the file cannot be written.
+    """
+    try:
+        append_line(path, record.model_dump_json())
+    except OSError as error:
+        raise RewardAgentError(
+            f"cannot write {path}: {error.strerror}", "free disk space or correct the permissions"
+        ) from error
 
 
 def refuse_odd_numbers(data: bytes) -> None:

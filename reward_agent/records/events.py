@@ -216,6 +216,24 @@ class Finished(Event, kind="finished", is_news=True):
     winner: str | None
 
 
+class Steered(Event, kind="steered", is_news=True):
+    """A person steered the search; the whole of it stands in ``steering.jsonl``.
+
+    Args:
+        iteration: the round.
+        candidate: what it is about; '' for none.
+        act: ``pin``, ``unpin``, ``stop``, ``more``, ``remark`` or ``edit``.
+        told: what was done, in words.
+        by: who asked, and from where.
+    """
+
+    iteration: int
+    candidate: str
+    act: str
+    told: str
+    by: str
+
+
 class Retrying(Event, kind="retry"):
     """A call of a model is made again."""
 

@@ -48,6 +48,7 @@ from reward_agent.records.trial import list_trials
 from reward_agent.report.page import write_report
 from reward_agent.rewards.choices import describe_choices, read_choices
 from reward_agent.run.blame import Surroundings, find_blame
+from reward_agent.run.steering import Steering
 from reward_agent.sandbox.runner import JobExit, describe_failure
 from reward_agent.threads import Background
 from reward_agent.types import Finding, RewardProgram, TrainingResult
@@ -191,7 +192,10 @@ def try_own_card(lab: Lab) -> tuple[Finding, ...]:
 
 @dataclass(frozen=True)
 class ActiveRun(Lab):
-    """One design run in progress; in the background is done what no round waits for, as films."""
+    """One design run in progress; in the background is done what no round waits for, as films.
+
+    Drafts get their place one at a time, by whoever holds ``adopting``.
+    """
 
     store: RunStore
     task: TaskSpec
@@ -199,7 +203,9 @@ class ActiveRun(Lab):
     ledger: TimeLedger
     listen: Listener
     surroundings: Surroundings
+    steering: Steering
     background: Background = field(default_factory=Background, repr=False)
+    adopting: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def notify(self, event: Event) -> None:

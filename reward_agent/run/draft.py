@@ -6,7 +6,6 @@ Critic a call of a language model. A program that pays what an earlier one pays 
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.probe import Recordings, run_probe
 from reward_agent.run.race import Race
+from reward_agent.run.steering import list_edits
 from reward_agent.run.train import make_entrant, set_initial_policy
 from reward_agent.run.twins import DRAFT_FILE, PROBE_FILE, adopt_draft, find_twin
 from reward_agent.threads import map_threads
@@ -41,20 +41,17 @@ def draft_all(
 
     Each candidate enters the race, or leaves it, as soon as its draft is finished.
     """
-    index, adopting = briefs[0].iteration, threading.Lock()
+    index = briefs[0].iteration
     run.store.clear_drafts(index)
-    drafts = {draft.index: draft for draft in _read_drafts(run, index, len(briefs))}
+    drafts = {draft.index: draft for draft in read_drafts(run, index, briefs)}
     for draft in drafts.values():
         _enter(run, race, draft, briefs[draft.index])
 
     names = _name_drafts(briefs)
 
     def make(brief: DesignBrief) -> None:
-        draft = _Drafting(run, race, brief, recordings, names[brief.index]).make()
-        with adopting:
-            draft = drafts[brief.index] = adopt_draft(run, index, draft)
-        told = (draft.index, draft.id, draft.idea, draft.outcome, draft.origin)
-        run.notify(Drafted(index, *told))
+        draft = Drafting(run, race, brief, recordings, names[brief.index]).make()
+        drafts[brief.index] = draft = adopt(run, index, draft)
         _enter(run, race, draft, brief)
 
     missing = [brief for brief in briefs if brief.index not in drafts]
@@ -62,6 +59,15 @@ def draft_all(
     missing.sort(key=lambda brief: brief.given is None)
     map_threads(run.team.designer.max_concurrency, make, missing)
     return [drafts[number] for number in sorted(drafts)]
+
+
+def adopt(run: ActiveRun, iteration: int, draft: DraftRecord) -> DraftRecord:
+    """Give a draft its place, and tell of it."""
+    with run.adopting:
+        draft = adopt_draft(run, iteration, draft)
+    told = (draft.index, draft.id, draft.idea, draft.outcome, draft.origin)
+    run.notify(Drafted(iteration, *told))
+    return draft
 
 
 def _name_drafts(briefs: Sequence[DesignBrief]) -> dict[int, str]:
@@ -88,16 +94,20 @@ def _enter(run: ActiveRun, race: Race, draft: DraftRecord, brief: DesignBrief) -
     race.enter(entrant, draft.parent)
 
 
-def _read_drafts(run: ActiveRun, index: int, n_candidates: int) -> list[DraftRecord]:
+def read_drafts(run: ActiveRun, index: int, briefs: Sequence[DesignBrief]) -> list[DraftRecord]:
+    """Return what there is of these candidates of a round."""
     folders = [folder for iteration, folder in run.store.list_candidates() if iteration == index]
     drafts = [read_record(folder / DRAFT_FILE, DraftRecord) for folder in folders]
+    n_edits = len(list_edits(run.steering.taken, index))
+    n_candidates = max(brief.index for brief in briefs) + 1 + n_edits
     for folder, draft in zip(folders, drafts, strict=True):
         if draft.id != folder.name or not 0 <= draft.index < n_candidates:
             raise DataError(f"{folder} is of another candidate, {draft.id}", "remove the folder")
-    return drafts
+    numbers = {brief.index for brief in briefs}
+    return [draft for draft in drafts if draft.index in numbers]
 
 
-class _Drafting:
+class Drafting:
     """A candidate in the making, with what was said of it on the way."""
 
     def __init__(
@@ -137,7 +147,7 @@ class _Drafting:
         if proposal.program is None:
             return Examination(proposal, proposal.outcome or Outcome(kind="no_program"))
         with self._run.ledger.spend("checks"):
-            card = self._run.card if self._origin else self._run.shown_card
+            card = self._run.card if self._brief.given else self._run.shown_card
             check = check_program(proposal.program, card)
         if not check.is_accepted:
             return Examination(proposal, _name_rejection("check", check.errors), check)
@@ -169,7 +179,7 @@ class _Drafting:
         """Ask the Critic once; a revision that fails the cheap stages is not taken."""
         if (
             self._team.critic is None
-            or self._origin
+            or self._brief.given is not None
             or explain_no_review(self._brief)
             or self._repeats(examination)
         ):

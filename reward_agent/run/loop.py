@@ -26,6 +26,7 @@ from reward_agent.run.active import ActiveRun, update_run
 from reward_agent.run.behaviours import describe_robot
 from reward_agent.run.confirm import is_target_confirmed
 from reward_agent.run.draft import draft_all
+from reward_agent.run.edits import EDIT_IDEA, Edits
 from reward_agent.run.evaluate import evaluate_candidate
 from reward_agent.run.given import GIVEN_IDEA, read_given
 from reward_agent.run.judge import judge_round
@@ -71,6 +72,8 @@ def run_design(run: ActiveRun, choice: MetricChoice) -> RunRecord:
         if is_target_confirmed(run) or has_stopped_improving(run):
             break
     record = name_winner(run)
+    run.steering.end()
+    run.steering.take(run.notify)
     run.notify(Finished(record.winner.candidate if record.winner else None))
     return record
 
@@ -91,15 +94,16 @@ def design_iteration(
     tried_on = briefs[0].history if run.settings.screens else ()
     recordings = gather_recordings(run, [entry.candidate for entry in tried_on])
     run.notify(IterationStarted(index, tuple(brief.idea.name for brief in briefs)))
-    race = Race(run, len(briefs))
+    edits = Edits(run, briefs, recordings)
+    race = Race(run, index, len(briefs), edits.make)
     with race.run():
         drafts = draft_all(run, race, briefs, recordings)
-    finishes = race.list_finishes()
+    briefs, finishes = edits.briefs, race.list_finishes()
     evaluated = map_threads(
         # One more than there are slots: the next is evaluated while this one is summarised.
         run.executor.n_slots + 1,
         lambda draft: _conclude_draft(run, briefs[draft.index], draft, finishes.get(draft.id)),
-        drafts,
+        [*drafts, *edits.drafts],
     )
     judged = judge_round(run, evaluated)
     doubt = try_metric_again(run, index, judged)
@@ -147,6 +151,7 @@ def _make_briefs(run: ActiveRun, index: int) -> list[DesignBrief]:
         steps=settings.steps,
         standing=describe_robot(run, run.store.dir / BEHAVIOURS_DIR),
         choices=run.describe_choices(),
+        feedback=run.steering.begin_round(index),
     )
     given = () if entries else read_given(run.store)
     return [
@@ -164,11 +169,11 @@ def _conclude_draft(
     """Say what became of a draft; what was trained is scored and summarised."""
     folder = run.store.candidate_dir(brief.iteration, draft.id)
     has_start = read_initial_policy(folder) is not None
+    best = brief.best.candidate.id if brief.best else None
+    start = draft.parent if draft.idea == EDIT_IDEA.name else best
     known = dict(draft) | ({"outcome": finish.outcome} if finish else {})
     candidate = Candidate(
-        **known,
-        iteration=brief.iteration,
-        started_from=brief.best.candidate.id if has_start and brief.best else None,
+        **known, iteration=brief.iteration, started_from=start if has_start else None
     )
     if finish is not None and finish.result is not None and finish.result.snapshots:
         try:

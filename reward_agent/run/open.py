@@ -20,7 +20,6 @@ from reward_agent.definitions.card import EnvCard, list_envs, load_env
 from reward_agent.definitions.learner import LEARNERS
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.definitions.task import (
-    METRIC_FILE,
     TaskSpec,
     apply_task,
     list_tasks,
@@ -37,8 +36,7 @@ from reward_agent.executors import Place
 from reward_agent.executors.registry import EXECUTORS, make_places
 from reward_agent.executors.remote import ClusterOptions
 from reward_agent.executors.slots import SlotExecutor
-from reward_agent.files import read_text
-from reward_agent.llm.provider import PROVIDERS, choose_provider
+from reward_agent.llm.provider import choose_provider
 from reward_agent.records.events import (
     Disclosed,
     Listener,
@@ -50,22 +48,18 @@ from reward_agent.records.events import (
 )
 from reward_agent.records.layers import (
     ResolvedSettings,
-    hide_in_settings,
-    render_value,
     resolve_settings,
 )
 from reward_agent.records.options import RunOptions
-from reward_agent.records.settings import RunSettings, list_settings
+from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import (
     RunRecord,
     RunStore,
     check_run_name,
-    load_run,
     make_run_dir,
     now_utc,
 )
 from reward_agent.records.timing import TimeLedger
-from reward_agent.records.trial import list_doubted
 from reward_agent.run.active import (
     ActiveRun,
     read_run_metric,
@@ -79,11 +73,12 @@ from reward_agent.run.given import keep_given, load_given, take_rewards
 from reward_agent.run.loop import run_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric, change_metric, choose_metric
 from reward_agent.run.notebook import choose_listener
+from reward_agent.run.repeat import Repeated, find_repeated, tell_differences
 from reward_agent.run.result import Run
 from reward_agent.run.spending import Agree, agree_to_spend, disclose
+from reward_agent.run.steering import Steering, repeat_steering
 from reward_agent.sandbox.isolation import LEVELS, check_isolation
 from reward_agent.simulation.backends import BACKENDS, require_backend
-from reward_agent.types import RewardProgram
 from reward_agent.version import __version__
 
 # Looked for once: to read what an installer wrote takes milliseconds.
@@ -187,6 +182,8 @@ def design(
     try:
         with open_run(store, resolved.settings, describe, listen, environ) as held:
             keep_given(store, taken)
+            if repeated is not None:
+                repeat_steering(repeated.store, store)
             told = tell_differences(repeated, held.settings) if repeated else ""
             if told:
                 listen(Warned(told))
@@ -195,78 +192,6 @@ def design(
     finally:
         with contextlib.suppress(OSError):  # nothing came of it, not even a record
             store.dir.rmdir()
-
-
-@dataclass(frozen=True)
-class Repeated:
-    """A run that is repeated without a model.
-
-    Args:
-        store: its directory.
-        run: its record.
-        provider: the provider that names it for good, also where ``last`` was given.
-        metric: source of the metric that it was scored by, or None.
-    """
-
-    store: RunStore
-    run: RunRecord
-    provider: str
-    metric: str | None
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings that decide what is asked of a model."""
-        kept = list_settings(is_personal=False)
-        settings = {name: value for name, value in self.run.config.items() if name in kept}
-        return settings | {"provider": self.provider}
-
-    @property
-    def own_metric(self) -> str | None:
-        """The metric, where a person gave it to the run."""
-        return self.metric if self.run.metric_origin == "file" else None
-
-    @property
-    def is_unranked(self) -> bool:
-        """Whether it went on without a metric; an earlier version did so unasked."""
-        run = self.run
-        return run.is_unranked or (run.metric_origin == "none" and run.status == "finished")
-
-    def is_accepted(self, proposed: ProposedMetric) -> bool:
-        """Tell whether a proposed metric is one that was accepted in the run, also for a while."""
-        source = proposed.proposal.source or ""
-        return source == self.metric or RewardProgram(source).sha256 in list_doubted(self.store)
-
-
-def tell_differences(repeated: Repeated, settings: RunSettings) -> str:
-    """Say which settings a repeated run is asked for that its replies were not made with."""
-    now = hide_in_settings(settings.model_dump())
-    then = repeated.run.config
-    kept = {*list_settings(is_personal=False), "model", "body"} & then.keys()
-    told = [
-        f"{name} {render_value(now[name])} (it had {render_value(then[name])})"
-        for name in now
-        if name in kept and now[name] != then[name] and not (name == "model" and not now[name])
-    ]
-    return f"other settings than run {repeated.run.id}: {', '.join(told)}" if told else ""
-
-
-def find_repeated(provider: object, runs_dir: Path | None = None) -> Repeated | None:
-    """Return the run that ``--provider replay:RUN`` names, or None for another provider.
-
-    Raises:
-        UsageError: no run is named, or there is none of that name.
-    """
-    kind, _, name = str(provider or "").partition(":")
-    row = PROVIDERS.get(kind)
-    if row is None or not row.is_replay:
-        return None
-    if not name:
-        raise UsageError("replay needs a run", "give --provider replay:RUN, such as replay:last")
-    folder = find_runs_dir(runs_dir)
-    store = load_run(name, folder)
-    where = store.dir.name if store.dir.parent == folder else str(store.dir)
-    metric = read_text(store.dir / METRIC_FILE, "") or None
-    return Repeated(store, store.read_run(), f"{kind}:{where}", metric)
 
 
 def _find_task(
@@ -357,7 +282,7 @@ class HeldRun:
             ledger = TimeLedger(place.n_slots, record.slot_seconds, record.wall_s)
             executor = SlotExecutor(place, ledger, home)
             with telling(self.listen) as listen, contextlib.closing(executor):
-                yield ActiveRun(
+                run = ActiveRun(
                     store=self.store,
                     card=record.card,
                     task=record.task,
@@ -368,7 +293,10 @@ class HeldRun:
                     ledger=ledger,
                     listen=listen,
                     surroundings=surroundings,
+                    steering=Steering(self.store),
                 )
+                with run.steering.watch(run.notify):
+                    yield run
 
     def _make_places(self, record: RunRecord) -> tuple[Place, Place]:
         """Return where trainings run, and where short jobs do."""

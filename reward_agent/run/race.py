@@ -8,18 +8,18 @@ are finished are read, and the next is chosen from all scores so far.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from reward_agent.errors import DataError
-from reward_agent.records.disk import read_optional
+from reward_agent.errors import DataError, UsageError
 from reward_agent.records.events import Scored
-from reward_agent.records.jobs import EvaluateResult
 from reward_agent.records.outcomes import Outcome
-from reward_agent.records.store import RunStore
+from reward_agent.records.steering import AnyAct, Edit, Taken
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.evaluate import evaluate_rung
 from reward_agent.run.racing import (
@@ -33,30 +33,49 @@ from reward_agent.run.racing import (
     make_policy,
     name_reached,
     name_stop,
+    read_course,
 )
+from reward_agent.run.steering import SaidOfTrainings
 from reward_agent.run.train import Entrant, Finish, train_until
+from reward_agent.text import name_round
 from reward_agent.threads import collect
 from reward_agent.types import TrainingResult
+
+# Makes the candidate of a person's n-th changed program, which begins with a policy, if any; None:
+# it is not trained.
+MakeEdit = Callable[["Race", int, Taken, Path | None], Entrant | None]
 
 
 class Race:
     """The trainings of one round.
 
+    What a person says of one (``run.steering``) bounds it; racing decides about the others as if
+    nothing had been said. A program that a person changed meanwhile trains beside them, to its end:
+    it begins with a policy, so by its scores nobody is stopped.
+
     Args:
         run: the run in progress.
+        iteration: the round.
         n_candidates: how many may enter.
+        make_edit: makes the candidate of a person's changed program.
     """
 
-    def __init__(self, run: ActiveRun, n_candidates: int) -> None:
-        self._run = run
+    def __init__(
+        self, run: ActiveRun, iteration: int, n_candidates: int, make_edit: MakeEdit
+    ) -> None:
+        self.iteration = iteration
+        self._run, self._make_edit = run, make_edit
         self._target = find_run_target(run)
         self._policy = _make_policy(run, n_candidates, watched=self._target is not None)
+        self._said = SaidOfTrainings(run.steering, iteration, self._policy.stops[-1])
         self._n_awaited = n_candidates
         self._entrants: dict[str, Entrant] = {}
         self._standings: dict[str, Standing] = {}
         self._finishes: dict[str, Finish] = {}
+        self._until: dict[str, int] = {}
         self._winner: str | None = None
         self._error: BaseException | None = None
+        self._is_over = False
         self._changed = threading.Condition()
 
     @contextmanager
@@ -70,9 +89,9 @@ class Race:
         pool = ThreadPoolExecutor(n_slots, thread_name_prefix="slot")
         slots = [pool.submit(self._fill_slot) for _ in range(n_slots)]
         try:
-            yield
-            self.settle(self._n_awaited)
-            collect(slots)
+            with self._run.steering.steer(self):
+                yield
+                collect(slots)
         except BaseException as error:
             self._end(error)
             raise
@@ -114,11 +133,50 @@ class Race:
         """Return how each training ended, by candidate id."""
         return {name: self._name_end(name, finish) for name, finish in self._finishes.items()}
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let no slice begin or end meanwhile; afterwards what was said is followed."""
+        with self._changed:
+            yield
+            self._changed.notify_all()
+
+    def find_point(self, act: AnyAct) -> int:
+        """Return the env steps of its candidate at which an act takes effect.
+
+        Raises:
+            UsageError: it cannot.
+        """
+        standing, where = self._standings.get(act.about), name_round(self.iteration)
+        if standing is None:
+            names = ", ".join(self._standings) or "nobody yet"
+            raise UsageError(f"{act.about} does not train in {where}; those who do: {names}")
+        if self._is_over:
+            raise UsageError(f"the trainings of {where} are over")
+        if isinstance(act, Edit):
+            return max(self._find_policies(act.about))
+        at = self._until[act.about] if standing.is_running else standing.steps
+        self._said.check(act, standing, at)
+        return at
+
+    def _find_policies(self, name: str) -> dict[int, Path | None]:
+        """Return the policies that a training has left, by env steps; None before the first."""
+        finish, folder = self._finishes.get(name), self._entrants[name].training_dir
+        snapshots = finish.result.snapshots if finish and finish.result else ()
+        return {0: None} | {item.total_timesteps: folder / item.file for item in snapshots}
+
+    def _enter_edit(self, number: int, taken: Taken, policy: Path | None) -> None:
+        entrant = self._make_edit(self, number, taken, policy)
+        if entrant is None:
+            self.settle(1)
+        else:
+            self._said.beside[entrant.candidate_id] = taken
+            self.enter(entrant)
+
     def _fill_slot(self) -> None:
         """Take one slice after the other until the race is over."""
         try:
-            while (name := self._wait_for_slice()) is not None:
-                self._take_slice(self._entrants[name], self._standings[name])
+            while (work := self._wait_for_work()) is not None:
+                work()
         except BaseException as error:
             self._end(error)
             raise
@@ -128,29 +186,53 @@ class Race:
             self._error = self._error or error
             self._changed.notify_all()
 
-    def _wait_for_slice(self) -> str | None:
-        """Return who gets the next slice, marked as running; None when the race is over."""
+    def _wait_for_work(self) -> Callable[[], None] | None:
+        """Return what is next, marked as running; None when the race is over."""
         with self._changed:
-            while self._error is None and self._winner is None:
-                standings = list(self._standings.values())
-                name = self._policy.choose(standings, self._n_awaited)
+            while self._error is None:
+                policies = {name: self._find_policies(name) for name in self._entrants}
+                if not self._winner and (edit := self._said.find_edit(policies)):
+                    self._n_awaited += 1
+                    return partial(self._enter_edit, *edit)
+                standings = [self._said.bound(item) for item in self._standings.values()]
+                name = self._choose(standings)
                 if name is not None:
+                    self._until[name] = self._find_stop(self._standings[name])
                     self._update(name, is_running=True)
-                    return name
-                if not self._n_awaited and not any(item.is_running for item in standings):
+                    return partial(self._take_slice, self._entrants[name], self._until[name])
+                is_running = self._n_awaited or any(item.is_running for item in standings)
+                if self._winner is not None or not is_running:
                     break
                 self._changed.wait()
+            self._is_over = True
             return None
 
-    def _take_slice(self, entrant: Entrant, standing: Standing) -> None:
-        """Train and score up to the next stop, or as far as the training is already."""
-        stop = find_next_stop(self._policy, standing.steps)
+    def _choose(self, standings: list[Standing]) -> str | None:
+        """Return whom racing names, else who goes on by a person's word."""
+        name = None
+        if self._winner is None:
+            racing = [item for item in standings if item.name not in self._said.beside]
+            name = self._policy.choose(racing, self._n_awaited)
+        return name or self._said.choose(standings)
+
+    def _find_stop(self, standing: Standing) -> int:
+        """Return the env steps to which a training's next slice goes."""
+        stops = self._policy.stops
+        if standing.steps < stops[-1]:
+            return find_next_stop(self._policy, standing.steps)
+        return min(standing.steps + stops[0], self._said.find_goal(standing.name))
+
+    def _take_slice(self, entrant: Entrant, stop: int) -> None:
+        """Train and score up to a stop, or as far as the training is already."""
+        standing = self._standings[entrant.candidate_id]
         [finish] = train_until(self._run, [entrant], stop)
         scores = dict(standing.scores)
         if finish.result is not None and not finish.has_failed:
             for passed in self._policy.stops:
                 if standing.steps < passed <= max(stop, finish.result.total_timesteps):
                     scores[passed] = self._evaluate(entrant, finish.result, passed)
+            if stop > self._policy.stops[-1]:
+                scores[stop] = None
         has_reached = finish.result is not None and self._has_reached(
             entrant, finish.result, scores
         )
@@ -191,15 +273,20 @@ class Race:
         if finish.has_failed or finish.is_cut:
             return finish
         if name == self._winner and self._target is not None:
-            return replace(finish, outcome=name_reached(self._target, unit, standing.steps))
-        if standing.steps >= self._policy.stops[-1]:
-            return finish
-        if self._winner is not None:
+            outcome = name_reached(self._target, unit, standing.steps)
+        elif stopped := self._said.name_stop(standing):
+            outcome = stopped
+        elif standing.steps >= self._policy.stops[-1]:
+            outcome = finish.outcome
+        elif self._winner is not None:
             why = f"at {standing.steps:,} steps candidate {self._winner} reached the target"
             outcome = Outcome(kind="stopped", detail=why, at_steps=standing.steps)
-            return replace(finish, outcome=outcome)
-        others = [item for item in self._standings.values() if item.name != name]
-        return replace(finish, outcome=name_stop(standing, others, unit))
+        else:
+            apart = {name, *self._said.beside}
+            others = [item for item in self._standings.values() if item.name not in apart]
+            outcome = name_stop(standing, others, unit)
+        detail = "; ".join(filter(None, [outcome.detail, *self._said.list_favours(name)]))
+        return replace(finish, outcome=outcome.model_copy(update={"detail": detail}))
 
 
 def _make_policy(run: ActiveRun, n_candidates: int, *, watched: bool) -> RacingPolicy:
@@ -211,17 +298,6 @@ def _make_policy(run: ActiveRun, n_candidates: int, *, watched: bool) -> RacingP
 def find_run_target(run: ActiveRun) -> Target | None:
     """Return where the run may end; None: it goes on. Without a metric nothing is ever reached."""
     return find_target(run.settings, run.task) if run.metric.source else None
-
-
-def read_course(store: RunStore, candidate_id: str | None) -> dict[int, RungScore | None]:
-    """Return what the policies of a candidate of earlier rounds scored, by env steps."""
-    known = [c for c in store.list_finished() if c.id == candidate_id] if candidate_id else []
-    if not known:
-        return {}
-    path = store.candidate_dir(known[0].iteration, known[0].id) / "evaluation.json"
-    evaluated = read_optional(path, EvaluateResult)
-    curve = evaluated.curve if evaluated else ()
-    return {item.total_timesteps: RungScore.read(item) for item in curve}
 
 
 def train_again(run: ActiveRun, entrant: Entrant) -> Finish:

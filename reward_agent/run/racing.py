@@ -15,8 +15,11 @@ from statistics import fmean
 from typing import Literal
 
 from reward_agent.definitions.task import TaskSpec
+from reward_agent.records.disk import read_optional
+from reward_agent.records.jobs import EvaluateResult
 from reward_agent.records.outcomes import Outcome
 from reward_agent.records.settings import SearchSettings
+from reward_agent.records.store import RunStore
 from reward_agent.types import Evaluation
 
 RacingMode = Literal["none", "halving", "bandit"]
@@ -93,6 +96,8 @@ class Standing:
         is_running: whether a slice of it is under way.
         has_ended: it failed, or has reached the target: it gets no further slice.
         of_parent: scores of the whole training of the program that it was made from.
+        is_carried: whether a person lets it train on whatever racing says: its slices count for
+            no budget.
     """
 
     name: str
@@ -100,6 +105,7 @@ class Standing:
     is_running: bool = False
     has_ended: bool = False
     of_parent: Mapping[int, RungScore | None] = field(default_factory=dict)
+    is_carried: bool = False
 
     @property
     def course(self) -> tuple[Evaluation, ...]:
@@ -228,7 +234,8 @@ class OptimisticBandit(RacingPolicy):
         if new:
             return new[0].name
         # Whoever has not entered yet has a claim to a first slice.
-        left = self.n_slices - n_awaited - sum(len(s.scores) + s.is_running for s in standings)
+        spent = sum(len(s.scores) + s.is_running for s in standings if not s.is_carried)
+        left = self.n_slices - n_awaited - spent
         known = [s for s in standings if s.score is not None and not s.has_ended]
         levels = {s.name: _find_level(s.list_scores()) for s in known}
         if not known or left <= 0:
@@ -257,6 +264,17 @@ class OptimisticBandit(RacingPolicy):
         width = course[-1].high - course[-1].mean
         coming = GROWTH_SHARE * growth * self._count_missing(standing)
         return _find_level(course) + width + coming + bonus
+
+
+def read_course(store: RunStore, candidate_id: str | None) -> dict[int, RungScore | None]:
+    """Return what the policies of a candidate of earlier rounds scored, by env steps."""
+    known = [c for c in store.list_finished() if c.id == candidate_id] if candidate_id else []
+    if not known:
+        return {}
+    path = store.candidate_dir(known[0].iteration, known[0].id) / "evaluation.json"
+    evaluated = read_optional(path, EvaluateResult)
+    curve = evaluated.curve if evaluated else ()
+    return {item.total_timesteps: RungScore.read(item) for item in curve}
 
 
 def make_policy(

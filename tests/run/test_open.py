@@ -18,7 +18,8 @@ from reward_agent.records.settings import RunSettings, list_settings
 from reward_agent.records.store import RunRecord, RunStore
 from reward_agent.run import open as open_module
 from reward_agent.run import resume as resume_module
-from reward_agent.run.open import HeldRun, find_repeated, open_run
+from reward_agent.run.open import HeldRun, open_run
+from reward_agent.run.repeat import find_repeated
 
 SETTINGS = RunSettings(provider="offline", sandbox="any", slots=1)
 

@@ -21,7 +21,7 @@ from reward_agent.feedback.session import open_session
 from reward_agent.records.layers import find_own_config, render_option, resolve_settings
 from reward_agent.records.settings import RunSettings, list_settings
 from reward_agent.records.store import RunRecord, RunStore
-from reward_agent.run.open import find_repeated, tell_differences
+from reward_agent.run.repeat import find_repeated, tell_differences
 from reward_agent.run.resume import take_up
 
 # What a stranger would have a run decide.

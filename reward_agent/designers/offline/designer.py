@@ -122,8 +122,8 @@ def _write(brief: DesignBrief) -> Proposal:
     signals = _list_signals(brief)
     tried = {entry.program.sha256 for entry in brief.history if entry.program}
     move = _improve(brief, signals, rng) or _begin(brief, signals, rng)
-    if brief.feedback.remarks:
-        move = _answer(brief, signals, move)
+    if words := _find_words(brief):
+        move = _answer(brief, signals, move, words)
     title = " ".join(brief.task.description.replace("\\", "/").replace('"', "'").split())[:200]
     for number in range(_MAX_TRIES):
         program = RewardProgram(_render(move.plan, signals, title))
@@ -205,7 +205,7 @@ def _has_conditions(brief: DesignBrief, names: set[str]) -> bool:
     parent = brief.parent
     plan = read_plan(parent.plan) if parent else None
     has_more = plan is not None and any(term.signal not in names for term in plan.terms)
-    return bool(brief.feedback.remarks) or has_more
+    return bool(_find_words(brief)) or has_more
 
 
 def _make_generator(brief: DesignBrief) -> random.Random:
@@ -257,9 +257,15 @@ def _improve(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) 
     )
 
 
-def _answer(brief: DesignBrief, signals: Sequence[Signal], move: Move) -> Move:
+def _find_words(brief: DesignBrief) -> str:
+    """Return what a person says that is to be answered now; '' for nothing."""
+    said = brief.feedback
+    return said.remarks[-1].text if said.remarks else " ".join(said.words)
+
+
+def _answer(brief: DesignBrief, signals: Sequence[Signal], move: Move, words: str) -> Move:
     """Work the words of a person into a plan, by known keywords; say so where none is known."""
-    wishes, entry = read_wishes(brief.feedback.remarks[-1].text), brief.parent
+    wishes, entry = read_wishes(words), brief.parent
     if not wishes or entry is None:
         why = f"no word of the remark is known here, only such as: {EXAMPLES}"
         return Move(move.plan, f"{move.reason}\n- {why}; a random variation follows")
