@@ -25,7 +25,11 @@ ALL = (*KINDS, *GYMNASIUM)
 Make = Callable[[str], Drafted]
 
 
-@pytest.mark.parametrize("name", ALL)
+# Of the humanoid, seconds long; its own card is checked in tests/simulation/test_check.py.
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name == "humanoid" else ()) for name in ALL],
+)
 def test_a_draft_describes_its_model(draft: Make, name: str) -> None:
     # Nothing that random actions do ever reaches or moves the puck of the pusher.
     found = [f.message for f in check_card(draft(name).card).findings]

@@ -434,7 +434,7 @@ def spoil_one(world: World, data: st.DataObject) -> None:
 
 @given(data=st.data())
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],
