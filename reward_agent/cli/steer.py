@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 NOT_YET = 4
 _ASKS = 2
-_ENDS = {"finished": 0, "paused": _ASKS}
+_ENDS = {"finished": 0, "running": NOT_YET}
 _POLL_S = 0.5
 Goal = Literal["finished", "round", "question"]
 Why = Annotated[str, typer.Option(help="A reason, for the run's journal.")]
@@ -71,22 +71,21 @@ def wait_command(
 
     store = _load(run, runs_dir)
     n_rounds = len(store.list_iterations())
-    _poll(
-        timeout,
-        lambda: (
-            (run_now := store.read_run()).status != "running"
-            or (goal == "round" and len(store.list_iterations()) > n_rounds)
-            or bool(list_requests(store, run_now))
-        ),
-    )
+
+    def has_more() -> bool:
+        return goal == "round" and len(store.list_iterations()) > n_rounds
+
+    def is_reached() -> bool:
+        record = store.read_run()
+        return record.status != "running" or has_more() or bool(list_requests(store, record))
+
+    _poll(timeout, is_reached)
     status = _read(store)
     _show(status, as_json=as_json)
-    is_there = status.status == "running" and len(store.list_iterations()) > n_rounds
-    is_asked = status.question is not None or status.requests
-    if (goal == "round" and is_there) or (goal == "question" and is_asked):
+    is_asked = status.question is not None or bool(status.requests)
+    if (status.status == "running" and has_more()) or (goal == "question" and is_asked):
         return
-    code = _ENDS.get(status.status, 1) if status.status != "running" else NOT_YET
-    code = _ASKS if is_asked else code
+    code = _ASKS if is_asked else _ENDS.get(status.status, 1)
     if code:
         raise typer.Exit(code)
 

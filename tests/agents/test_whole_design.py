@@ -62,8 +62,8 @@ def test_a_scripted_agent_goes_from_a_model_to_an_exported_reward(tmp_path: Path
             assert "shoulder" in card["prompt"]
             assert (await agent("envs_check", env=env["folder"]))["findings"] == []
             told["env"] = env["folder"]
-            task = "swing the arm fast"
-            begun = await agent("runs_start", env=env["folder"], task=task, steps=60_000,
+            task = "keep still for 2 s"
+            begun = await agent("runs_start", env=env["folder"], task=task, steps=150_000,
                                 winner_seeds=1, **TINY)  # fmt: skip
             told["run"] = begun["id"]
             os.kill(int(pids.read_text()), signal.SIGKILL)

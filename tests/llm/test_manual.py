@@ -12,7 +12,13 @@ import pytest
 from support.chat import make_chat_model
 
 from reward_agent.errors import Interrupted, UsageError
-from reward_agent.llm.manual import ManualChatModel, Terminal
+from reward_agent.llm.manual import (
+    AGENT_FOLDER,
+    ManualChatModel,
+    Terminal,
+    list_sheets,
+    list_waiting,
+)
 
 REPLY = "```python\ndef compute_reward(state, action, next_state): ...\n```\n"
 
@@ -124,6 +130,37 @@ def test_closed_terminal_leaves_the_files(person, request_, tmp_path):
     threading.Timer(0.1, lambda: hands.write(b"\x04")).start()
     save_later(tmp_path / "001.reply.md", "saved", 0.6)
     assert model.complete(request_).reply == "saved"
+
+
+def test_an_agent_answers_in_the_runs_own_folder(tmp_path, request_, capfd):
+    model = make_chat_model("agent", folder=tmp_path)
+    threading.Timer(
+        0.5, lambda: list_waiting(tmp_path / AGENT_FOLDER)[0].reply_path.write_text(REPLY)
+    ).start()
+    completion = model.complete(request_)
+    assert (completion.provider, completion.model, completion.reply) == (
+        "agent",
+        "coding agent",
+        REPLY,
+    )
+    [sheet] = list_sheets(tmp_path / AGENT_FOLDER)
+    assert (sheet.number, sheet.template) == (1, "designer-first")
+    assert list_waiting(tmp_path / AGENT_FOLDER) == []
+    for given in ({"spec": "agent:elsewhere", "folder": tmp_path}, {"spec": "agent"}):
+        with pytest.raises(UsageError, match="own folder"):
+            make_chat_model(**given)
+
+
+def test_what_is_no_prompt_of_ours_is_none_that_waits(tmp_path):
+    for name in (
+        "1-x.prompt.md",
+        "001-a b-3fa9c1d2.prompt.md",
+        "001-x-3fa9c1d2.reply.md",
+        ".prompt.md",
+    ):
+        (tmp_path / name).write_text("x")
+    assert list_sheets(tmp_path) == []
+    assert list_waiting(tmp_path / "nowhere") == []
 
 
 def test_folder_is_needed_and_must_be_one(tmp_path):
