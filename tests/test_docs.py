@@ -47,7 +47,7 @@ def test_the_security_page_is_one_page_and_names_what_there_is() -> None:
     assert [name for name in links if not (ROOT / name).exists()] == []
     command = CliRunner().invoke(app, ["design", "--help"], env={"COLUMNS": "200"}).output
     for option in re.findall(r"`(--[a-z]+)", text):
-        assert option in command + "--edit --web", option
+        assert option in command + "--edit --web --http", option
     for readers in (README, (ROOT / "envs" / "README.md").read_text()):
         assert "SECURITY.md" in readers
 

@@ -21,7 +21,7 @@ from reward_agent.files import make_folder, write_atomic
 from reward_agent.records.store import find_kept
 
 _NAME = re.compile(r"[^/\\\x00-\x1f]{1,200}")
-_SOURCE = re.compile(r"menagerie:[\w.-]+|[\w.-]+(/[\w.-]+)?-v\d+")
+_SOURCE = re.compile(r"menagerie:\w[\w.-]*|\w[\w.-]*(/\w[\w.-]*)?-v\d+")
 _WORDS_OF_ANSWERS = ("accept", "keep", "unranked")
 
 

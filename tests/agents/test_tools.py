@@ -136,6 +136,8 @@ def place(tmp_path: Path, store: RunStore) -> Place:
         ("reward", "x" * 5000),
         ("suite", "/etc/passwd"),
         ("source", "os:getcwd"),
+        ("source", "os:Ant-v5"),
+        ("source", "../robot-v1"),
         ("source", "own.py:make"),
         ("source", "/etc/passwd"),
         ("output", "/tmp/x"),
