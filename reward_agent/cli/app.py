@@ -24,6 +24,7 @@ from reward_agent.cli import (
     mcp,
     runs,
     single,
+    skill,
 )
 from reward_agent.cli.output import print_error, print_text
 from reward_agent.errors import (
@@ -53,6 +54,7 @@ app.add_typer(inventory.envs_app, name="envs")
 app.add_typer(runs.app, name="runs")
 app.add_typer(inventory.prompts_app, name="prompts")
 app.add_typer(keys.keys_app, name="keys")
+app.add_typer(skill.skill_app, name="skill")
 app.add_typer(bench.app, name="bench")
 app.command("film")(film.film_command)
 app.command("report")(runs.report_command)

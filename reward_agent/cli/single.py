@@ -41,6 +41,7 @@ class CheckAnswer(FileRecord):
     accepted: bool = Field(description="no finding of severity error")
     check: CheckReport
     probe: ProbeReport | None = Field(None, description="with --probe, if the rules accept it")
+    says: tuple[str, ...] = Field((), description="what the pay of cheap behaviours tells")
     taken: TranslateResult | None = Field(
         None, description="what a file in another style was taken as; the findings are of that"
     )
@@ -179,6 +180,7 @@ def check_command(
     as_json: Json = False,
 ) -> None:
     """Check a reward program: findings at their lines, exit code 1 if it is refused."""
+    from reward_agent.rewards.pay import tell_pay
     from reward_agent.run.single import check
 
     data = _read_data(file)
@@ -189,6 +191,7 @@ def check_command(
                 accepted=examined.is_accepted,
                 check=examined.check,
                 probe=examined.probe,
+                says=tuple(tell_pay(examined.probe)) if examined.probe else (),
                 taken=examined.taken,
             )
         )

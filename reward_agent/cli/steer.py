@@ -32,7 +32,7 @@ from reward_agent.records.settings import list_settings
 from reward_agent.text import decode_text
 
 if TYPE_CHECKING:
-    from reward_agent.control.status import RunStatus
+    from reward_agent.control.status import MetricQuestion, RunStatus
     from reward_agent.control.steer import Asker, SteerResult
     from reward_agent.records.store import RunStore
 
@@ -364,7 +364,7 @@ def _show(status: RunStatus, *, as_json: bool) -> None:
         "env steps": f"{status.env_steps:,}",
         "paid": f"{status.calls} calls" + (f", {status.usd:.2f} USD" if status.usd else ""),
         "left": f"about {status.left_s / 60:.0f} min" if status.left_s is not None else "",
-        "asks": ", ".join(status.question.answers) if status.question else "",
+        **_tell_question(status.question),
         "asks its agent": ", ".join(item.prompt_file for item in status.requests),
         "go on": status.resume,
     }
@@ -374,6 +374,19 @@ def _show(status: RunStatus, *, as_json: bool) -> None:
         if text:
             table.add_row(name, text)
     answer_console.print(table)
+
+
+def _tell_question(question: MetricQuestion | None) -> dict[str, str]:
+    if question is None:
+        return {}
+    doubts = [finding.message for finding in question.findings]
+    doubts += [f"{row.behaviour} is a success" for row in question.behaviours if row.success_rate]
+    return {
+        "criterion": question.criterion,
+        "left out": ", ".join(question.not_measured),
+        "look at": "; ".join(doubts),
+        "asks": ", ".join(question.answers),
+    }
 
 
 def _describe(status: RunStatus) -> str:

@@ -18,13 +18,22 @@ from reward_agent.files import read_capped, write_atomic
 from reward_agent.llm.manual import AGENT_FOLDER, Sheet, list_waiting
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import Candidate, RunRecord, RunStore, rank_candidates
+from reward_agent.records.trial import TrialRow, read_trial
 from reward_agent.run.estimate import count_steps
-from reward_agent.types import FileRecord, Finite, Record
+from reward_agent.types import FileRecord, Finding, Finite, Record
 
 EVENTS_FILE = "events.jsonl"
 # A long run has some thousand lines of a few hundred bytes.
 _MAX_EVENTS_BYTES = 64 * 2**20
 Answer = Literal["accept", "keep", "own", "unranked"]
+
+
+class TriedBehaviour(Record):
+    """What the metric in question says of a behaviour that nobody trained."""
+
+    behaviour: str
+    score: Finite | None
+    success_rate: Finite
 
 
 class MetricQuestion(Record):
@@ -35,6 +44,9 @@ class MetricQuestion(Record):
     meaning: str = Field("", description="of the metric that was proposed")
     criterion: str = ""
     unit: str = ""
+    not_measured: tuple[str, ...] = Field((), description="words of the sentence it leaves out")
+    findings: tuple[Finding, ...] = Field((), description="what its trial found, to be looked at")
+    behaviours: tuple[TriedBehaviour, ...] = Field((), description="what it says of cheap ones")
     program: str = Field("", description="text of the metric that was proposed")
 
 
@@ -293,7 +305,7 @@ def _find_question(store: RunStore, run: RunRecord) -> MetricQuestion | None:
     """Return what a paused run waits for: nothing else pauses one than its metric."""
     if run.status != "paused":
         return None
-    view = load_metric_view(store, run)
+    view, trial = load_metric_view(store, run), read_trial(store)
     answers: tuple[Answer, ...] = ("keep", "own")
     if run.metric_origin == "none":
         answers = (*(("accept",) if view.source else ()), "own", "unranked")
@@ -303,5 +315,12 @@ def _find_question(store: RunStore, run: RunRecord) -> MetricQuestion | None:
         meaning=view.meaning,
         criterion=view.criterion,
         unit=view.unit,
+        not_measured=view.words.not_measured if view.words else (),
+        findings=trial.findings if trial else (),
+        behaviours=tuple(_describe_row(row) for row in trial.chosen_rows) if trial else (),
         program=view.source if run.metric_origin == "none" else "",
     )
+
+
+def _describe_row(row: TrialRow) -> TriedBehaviour:
+    return TriedBehaviour(behaviour=row.title, score=row.task_score, success_rate=row.success_rate)

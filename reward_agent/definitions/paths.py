@@ -26,6 +26,11 @@ def find_docs_dir() -> Path:
     return _find_data_dir("docs")
 
 
+def find_skill_file() -> Path:
+    """Return the skill that coding agents read."""
+    return _PACKAGE_DIR / "SKILL.md"
+
+
 def find_runs_dir(option: Path | None = None) -> Path:
     """Return the folder for runs: option, ``REWARD_AGENT_RUNS_DIR``, else ``./runs``."""
     chosen = option or os.environ.get("REWARD_AGENT_RUNS_DIR") or "runs"
