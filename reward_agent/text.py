@@ -140,6 +140,20 @@ def hide_in_data(data: Any) -> Any:
     return [hide_in_data(item) for item in data] if isinstance(data, list) else data
 
 
+def shorten_data(data: Any, chars: int = 2000, items: int = 100, depth: int = 6) -> Any:
+    """Return JSON data of a stranger's as much as somebody reads: texts, lists and depth cut."""
+    if isinstance(data, str):
+        return data if len(data) <= chars else data[: chars - 1] + "…"
+    if isinstance(data, dict | list) and not depth:
+        return "…"
+    if isinstance(data, dict):
+        kept = list(data.items())[:items]
+        return {key[:chars]: shorten_data(one, chars, items, depth - 1) for key, one in kept}
+    if isinstance(data, list):
+        return [shorten_data(one, chars, items, depth - 1) for one in data[:items]]
+    return data
+
+
 def _strip_address(rest: str) -> str:
     user = _USER.match(rest)
     host = rest[user.end() :] if user else rest

@@ -86,9 +86,11 @@ def film_command(
         runs_dir=runs_dir,
     )
     if as_json:
-        moments = str(drawn.strip) if drawn.strip else None
+        moments = str(drawn.strip.absolute()) if drawn.strip else None
         print_json(
-            FilmFile(file=str(drawn.file), episode=episode, shown=drawn.shown, strip=moments)
+            FilmFile(
+                file=str(drawn.file.absolute()), episode=episode, shown=drawn.shown, strip=moments
+            )
         )
         return
     print_text(str(drawn.file))

@@ -292,7 +292,8 @@ def export_command(
     export = export_run(run, output, candidate, runs_dir, allow_import)
     converted = [name for form in also or () for name in convert_policy(output, form)]
     if as_json:
-        print_json(replace(export, files=(*export.files, *converted)))
+        files = (*export.files, *converted)
+        print_json(replace(export, folder=export.folder.absolute(), files=files))
         return
     print_text(f"reward  {output / 'reward.py'} (candidate {export.candidate})")
     print_text(f"policy  {output / 'policy.safetensors'}, loaded by {output / 'policy.py'}")

@@ -6,6 +6,7 @@ Each ends soon, prints little and says by its exit code what became of it.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -29,7 +30,7 @@ from reward_agent.cli.settings import Json, RunName, RunsDir, add_settings
 from reward_agent.errors import UsageError
 from reward_agent.files import find_real, read_bytes, read_text
 from reward_agent.records.settings import list_settings
-from reward_agent.text import decode_text
+from reward_agent.text import decode_text, shorten_data
 
 if TYPE_CHECKING:
     from reward_agent.control.status import MetricQuestion, RunStatus
@@ -404,7 +405,9 @@ def _tell(event: dict[str, Any]) -> str:
     """Return an event as a line: its time, its kind, and what is short of the rest."""
     facts = {name: value for name, value in event.items() if name not in ("time", "kind")}
     told = ", ".join(f"{name} {_tell_value(value)}" for name, value in facts.items() if value)
-    return f"{event.get('time', '')}  {event.get('kind', ''):18} {told}".rstrip()
+    line = f"{event.get('time', '')}  {event.get('kind', '')!s:18} {told}"
+    # One line, whatever stands in it: whoever reads lines must not take a part for another.
+    return re.sub(r"\s", " ", shorten_data(line)).rstrip()
 
 
 def _tell_value(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from reward_agent.control.status import Short
 from reward_agent.designers.history import list_judgements
 from reward_agent.feedback.state import ToldJudgement
 from reward_agent.records.disk import read_optional
@@ -25,12 +26,12 @@ class RunRow(Record):
 
     kind: Literal["design", "diagnosis"]
     id: str
-    env: str
+    env: Short
     status: str
-    designer: str
+    designer: Short
     score: Finite | None
-    unit: str
-    task: str
+    unit: Short
+    task: Short
     record: RunRecord | KeptDiagnosis | None = None
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from reward_agent.errors import UsageError
 from reward_agent.feedback.metric import load_metric_view
@@ -20,9 +20,13 @@ from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import Candidate, RunRecord, RunStore, rank_candidates
 from reward_agent.records.trial import TrialRow, read_trial
 from reward_agent.run.estimate import count_steps
+from reward_agent.text import shorten_data
 from reward_agent.types import FileRecord, Finding, Finite, Record
 
 EVENTS_FILE = "events.jsonl"
+_MOST_AT_WORK = 100
+# What is read again and again is short, whatever others wrote.
+Short = Annotated[str, AfterValidator(shorten_data)]
 # A long run has some thousand lines of a few hundred bytes.
 _MAX_EVENTS_BYTES = 64 * 2**20
 Answer = Literal["accept", "keep", "own", "unranked"]
@@ -31,7 +35,7 @@ Answer = Literal["accept", "keep", "own", "unranked"]
 class TriedBehaviour(Record):
     """What the metric in question says of a behaviour that nobody trained."""
 
-    behaviour: str
+    behaviour: Short
     score: Finite | None
     success_rate: Finite
 
@@ -39,11 +43,11 @@ class TriedBehaviour(Record):
 class MetricQuestion(Record):
     """What a run waits for: by which metric it is judged."""
 
-    reason: str
+    reason: Short
     answers: tuple[Answer, ...]
-    meaning: str = Field("", description="of the metric that was proposed")
-    criterion: str = ""
-    unit: str = ""
+    meaning: Short = Field("", description="of the metric that was proposed")
+    criterion: Short = ""
+    unit: Short = ""
     not_measured: tuple[str, ...] = Field((), description="words of the sentence it leaves out")
     findings: tuple[Finding, ...] = Field((), description="what its trial found, to be looked at")
     behaviours: tuple[TriedBehaviour, ...] = Field((), description="what it says of cheap ones")
@@ -75,8 +79,8 @@ class Result(Record):
     score: Finite | None
     of_seeds: tuple[Finite, ...] = Field((), description="with fresh seeds, one each")
     success_rate: Finite | None = None
-    unit: str
-    outcome: str = ""
+    unit: Short
+    outcome: Short = ""
     env_steps: int | None = None
 
 
@@ -95,16 +99,17 @@ class RunStatus(FileRecord):
     id: str
     folder: str
     status: Literal["running", "finished", "paused", "interrupted", "failed"]
-    reason: str = Field("", description="why it is not running any more, or ended before its last")
-    env: str
-    task: str
-    designer: str = Field(description="who writes the programs: provider and model, or how else")
+    reason: Short = Field("", description="why it is not running, or ended before its last round")
+    env: Short
+    task: Short
+    designer: Short = Field(description="who writes the programs: provider and model, or how else")
     round: int = Field(description="the one in progress or the last, from 1; 0: none has begun")
     rounds: int = Field(description="as many were asked for")
     at_work: tuple[str, ...] = Field((), description="candidates that are in training")
     outcomes: dict[str, int] = Field({}, description="of finished candidates: how many ended so")
     best: Result | None = Field(None, description="by the search, of finished rounds")
     winner: Result | None = Field(None, description="of a run that is over")
+    target_score: Finite | None = Field(None, description="score that counts as done")
     env_steps: int
     calls: int
     usd: Finite | None
@@ -115,7 +120,7 @@ class RunStatus(FileRecord):
         (), description="of the agent that is the model: what it has not answered"
     )
     candidates: tuple[Result, ...] = Field((), description="of finished rounds; in `runs show`")
-    last_event: dict[str, Any] | None = None
+    last_event: RunEvent | None = None
     resume: str = Field("", description="the command that goes on with it")
 
 
@@ -126,6 +131,7 @@ def read_status(store: RunStore, *, has_candidates: bool = False) -> RunStatus:
     best = next(iter(rank_candidates(finished)), None)
     progress = _Progress.follow(events)
     settings = RunSettings.model_validate(run.config)
+    target = settings.target_score
     n_steps = max(run.total_timesteps, progress.env_steps)
     is_running = run.status == "running"
     return RunStatus(
@@ -138,10 +144,11 @@ def read_status(store: RunStore, *, has_candidates: bool = False) -> RunStatus:
         designer=run.designer,
         round=len(store.list_rounds()),
         rounds=settings.iterations,
-        at_work=tuple(sorted(progress.at_work)) if is_running else (),
+        at_work=tuple(sorted(progress.at_work)[:_MOST_AT_WORK]) if is_running else (),
         outcomes=dict(Counter(item.outcome.kind for item in finished)),
         best=_describe(best, run) if best else None,
         winner=_describe_winner(run),
+        target_score=run.task.target_score if target is None else target,
         env_steps=n_steps,
         calls=run.usage.n_calls,
         usd=run.usage.usd,
@@ -150,7 +157,7 @@ def read_status(store: RunStore, *, has_candidates: bool = False) -> RunStatus:
         question=_find_question(store, run),
         requests=list_requests(store, run),
         candidates=tuple(_describe(item, run) for item in finished) if has_candidates else (),
-        last_event=events[-1] if events else None,
+        last_event=RunEvent(**events[-1]) if events else None,
         resume="" if run.status in ("running", "finished") else store.resume_command,
     )
 
@@ -215,7 +222,11 @@ def _parse(line: str) -> dict[str, Any] | None:
         event = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return event if isinstance(event, dict) else None
+    if not isinstance(event, dict):
+        return None
+    told: dict[str, Any] = shorten_data(event)
+    known = {name: told.pop(name, "") for name in RunEvent.model_fields}
+    return {name: one if isinstance(one, str) else "" for name, one in known.items()} | told
 
 
 @dataclass

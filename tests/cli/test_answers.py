@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from reward_agent.cli.answers import has_answer
 from reward_agent.cli.app import app
+from reward_agent.text import has_hidden
 from scripts.docs_site import answers
 
 GOLDEN = Path(__file__).resolve().parents[1] / "goldens" / "answers.txt"
@@ -79,3 +80,61 @@ def test_what_is_printed_is_as_the_schema_says(words: tuple[str, ...], folder: P
     assert found
     for answer in found:
         check_answer(words, answer)
+
+
+# --- what others wrote ----------------------------------------------------------------------------
+
+FORGED = "FORGED winner 9.9"
+# Whoever reads lines sees one more; whoever looks at a terminal sees none of it.
+EVIL = f"x\n{FORGED}\r{FORGED}\u2028\x1b[2J\x1b]0;t\x07\u202e\u200b"
+WORDS = {
+    "description", "title", "notes", "designer", "note", "idea", "criterion", "detail", "message",
+    "remedy", "evidence", "next_change", "failure_mode", "opinion", "reason", "task", "explanation",
+}  # fmt: skip
+
+
+def spoil(data: Any, words: str) -> Any:
+    """Return records with a stranger's words wherever free words may stand."""
+    if isinstance(data, list):
+        return [spoil(one, words) for one in data]
+    if not isinstance(data, dict):
+        return data
+    return {
+        key: f"{value}{words}" if key in WORDS and isinstance(value, str) else spoil(value, words)
+        for key, value in data.items()
+    }
+
+
+@pytest.fixture(params=["hidden", "long"])
+def spoiled(request: pytest.FixtureRequest, folder: Path) -> Path:
+    words = EVIL if request.param == "hidden" else "A" * 200_000
+    [run] = (folder / "runs").iterdir()
+    for file in run.rglob("*.json"):
+        file.write_text(json.dumps(spoil(json.loads(file.read_text()), words)))
+    log = run / "events.jsonl"
+    lines = [json.dumps(spoil(json.loads(line), words)) for line in log.read_text().splitlines()]
+    nested = '{"kind": ' + "[" * 500 + "]" * 500 + "}"
+    odd = {"kind": words, "time": words, "many": [words] * 300, words: {"text": words}}
+    log.write_text("\n".join([*lines, nested, json.dumps(odd)]) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("words", [one for one in ASKED if "last" in one or one[0] == "runs"])
+def test_a_strangers_words_are_data_in_json(words: tuple[str, ...], spoiled: Path) -> None:
+    done = CliRunner().invoke(app, [*words, "--json"])
+    # A record that is refused is said to be, as an error.
+    assert done.exception is None or type(done.exception).__module__ == "reward_agent.errors"
+    assert not has_hidden(done.stdout)
+    if done.exception is None:
+        for answer in read_answers(words, done.stdout):
+            check_answer(words, answer)
+        assert len(done.stdout) < (100_000 if words in SMALL and "--full" not in words else 2e7)
+
+
+@pytest.mark.parametrize("words", [("list",), ("show", "last"), ("status", "last"), ("du",),
+                                   ("events", "last"), ("costs", "last"), ("compare", "last", "last")])  # fmt: skip
+def test_no_line_of_text_is_a_strangers(words: tuple[str, ...], spoiled: Path) -> None:
+    done = CliRunner().invoke(app, ["runs", *words])
+    assert done.exception is None or type(done.exception).__module__ == "reward_agent.errors"
+    assert not has_hidden(done.stdout)
+    assert [line for line in done.stdout.splitlines() if line.startswith("FORGED")] == []

@@ -50,7 +50,7 @@ def test_a_run_at_work_says_who_trains_how_many_steps_and_what_is_left(store):
         assert status.at_work == ("aa",)
         assert status.env_steps == 100_000
         assert status.last_event is not None
-        assert status.last_event["kind"] == "trained_until"
+        assert status.last_event.kind == "trained_until"
         # 100,000 steps took 50 s.
         assert status.left_s == pytest.approx((4_275_000 - 100_000) / 2000, rel=0.2)
     lost = read_status(store)
@@ -72,14 +72,14 @@ def test_a_run_at_work_says_who_trains_how_many_steps_and_what_is_left(store):
 def test_a_log_that_a_stranger_wrote_is_data(store, line):
     (store.dir / "events.jsonl").write_text(f"{line}\n" + json.dumps({"kind": "finished"}) + "\n{")
     assert read_status(store).status == "finished"
-    assert read_events(store)[-1] == {"kind": "finished"}
+    assert read_events(store)[-1] == {"time": "", "kind": "finished"}
     assert read_events(store, 2) == []
 
 
 def test_what_scripts_read_keeps_its_names():
     assert list(RunStatus.model_fields) == [
         "schema_version", "id", "folder", "status", "reason", "env", "task", "designer", "round", "rounds",
-        "at_work", "outcomes", "best", "winner", "env_steps", "calls", "usd", "wall_s", "left_s",
+        "at_work", "outcomes", "best", "winner", "target_score", "env_steps", "calls", "usd", "wall_s", "left_s",
         "question", "requests", "candidates", "last_event", "resume",
     ]  # fmt: skip
 
