@@ -15,7 +15,7 @@ from markupsafe import Markup
 from support.served import Server
 
 from reward_agent.errors import UsageError
-from reward_agent.feedback.records import MAX_WORDS, Noted, Preferred
+from reward_agent.feedback.records import Noted, Preferred
 from reward_agent.feedback.session import Session
 from reward_agent.records.events import Failed
 from reward_agent.report.page import make_templates, write_report
@@ -161,7 +161,7 @@ def test_a_note_of_900_kb_is_refused_with_a_message(open_judged: OpenSession) ->
                 act("x" * 900_000)
         assert not session.log.list(Noted)
         assert not session.waiting
-        session.note("x" * MAX_WORDS)
+        session.note("x" * 8_000)
 
 
 def test_the_page_refuses_it_too(server: Server) -> None:
