@@ -247,9 +247,9 @@ def edit_command(
 
 
 def _ask_here() -> Asker:
-    from reward_agent.control.steer import Asker
+    from reward_agent.control.steer import VIA_VARIABLE, Asker
 
-    return Asker("terminal")
+    return Asker("mcp" if os.environ.get(VIA_VARIABLE) == "mcp" else "terminal")
 
 
 def _tell_result(result: SteerResult, as_json: bool) -> None:

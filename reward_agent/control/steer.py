@@ -39,6 +39,8 @@ from reward_agent.types import FileRecord, RewardProgram
 A = TypeVar("A", bound=Act)
 # The run looks for requests more often than once a second.
 WAIT_S, _POLL_S = 10.0, 0.1
+# Says to a command that it is a tool's.
+VIA_VARIABLE = "REWARD_AGENT_VIA"
 
 
 def _find_user() -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
@@ -41,6 +41,11 @@ class Parameter:
     help: str
     flags: tuple[str, ...]
     bounds: Mapping[str, float]
+
+    def require(self) -> Parameter:
+        """Return it as one that must be given."""
+        kinds = [kind for kind in get_args(self.type) if kind is not type(None)]
+        return replace(self, type=kinds[0] if len(kinds) == 1 else self.type, default=...)
 
     def render(self, value: Any) -> list[str]:
         """Return the words of a command line that give it a value."""
@@ -127,6 +132,8 @@ def _replace_path(kind: Any) -> Any:
         return str
     if kind == Path | None:
         return str | None
+    if kind == list[Path]:
+        return list[str]
     return list[str] | None if kind == list[Path] | None else kind
 
 

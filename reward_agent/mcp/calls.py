@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reward_agent.control.steer import VIA_VARIABLE
 from reward_agent.errors import DataError, Interrupted, UnknownNameError, UsageError
 from reward_agent.files import guard, list_names, make_folder, read_capped, read_tail, remove
 from reward_agent.records.disk import read_record, write_record
@@ -71,7 +72,8 @@ class Calls:
         self._clear()
         make_folder(folder)
         guard(folder)
-        environ = {**os.environ, "REWARD_AGENT_RUNS_DIR": str(self._runs_dir)}
+        own = {"REWARD_AGENT_RUNS_DIR": str(self._runs_dir), VIA_VARIABLE: "mcp"}
+        environ = {**os.environ, **own}
         with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
             process = subprocess.Popen(
                 [sys.executable, "-m", "reward_agent", *words],

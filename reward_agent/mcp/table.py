@@ -7,7 +7,7 @@ addresses, keys, isolation, where jobs run and another Python are for the person
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import typer
@@ -46,7 +46,8 @@ class Tool:
     Args:
         name: of the tool.
         command: the words of the command.
-        takes: its parameters that an agent may give.
+        takes: its parameters that an agent may give; those without a flag in the command's order.
+        needs: those of them that must be given, though the command would ask or do without.
         fixed: options that are always given.
         is_reading: whether it changes nothing.
         picture: key of the answer with the path of a picture to go with it.
@@ -57,6 +58,7 @@ class Tool:
     name: str
     command: str
     takes: tuple[str, ...] = ()
+    needs: tuple[str, ...] = field(default=(), kw_only=True)
     fixed: tuple[str, ...] = ()
     is_reading: bool = False
     picture: str = ""
@@ -80,7 +82,8 @@ class Tool:
     def list_parameters(self, app: typer.Typer) -> list[Parameter]:
         """Return what of the command an agent may give, in the table's order."""
         known = read_parameters(self.find_function(app))
-        return [known[name] for name in self.takes]
+        return [known[name].require() if name in self.needs else known[name]
+                for name in self.takes]  # fmt: skip
 
 
 TOOLS = (
@@ -103,6 +106,7 @@ TOOLS = (
         "design",
         ("env", "task", "name", "metric", "start_from", "unranked", "yes", *_SEARCH),
         ("--detach",),
+        needs=("env", "task"),
     ),
     Tool("runs_status", "runs status", ("run",), is_reading=True),
     Tool("runs_show", "runs show", ("run",), is_reading=True),
@@ -111,12 +115,18 @@ TOOLS = (
     Tool("runs_request", "runs request", ("run",), is_reading=True, picture="picture_file",
          is_whole=True),
     Tool("runs_answer", "runs answer", ("run", "answer", "request", "env", "yes", *_MODEL)),
-    Tool("runs_stop", "runs stop", ("run",)),
+    Tool("runs_stop", "runs stop", ("run", "candidate", "why")),
+    Tool("runs_pin", "runs pin", ("run", "candidate", "why")),
+    Tool("runs_unpin", "runs unpin", ("run", "candidate", "why")),
+    Tool("runs_more", "runs more", ("run", "candidate", "steps", "why")),
+    Tool("runs_remark", "runs remark", ("run", "words", "why")),
+    Tool("runs_edit", "runs edit", ("run", "candidate", "file", "why"), needs=("file",)),
     Tool(
         "runs_resume",
         "design",
         ("resume", "env", "iterations", "yes", *_MODEL),
         ("--detach",),
+        needs=("resume",),
     ),
     Tool("runs_report", "report", ("run",), is_reading=True, picture="strip"),
     Tool("runs_film", "film", ("run", "episode", "candidate", "env", "output"), ("--strip",),
@@ -125,8 +135,10 @@ TOOLS = (
     Tool(
         "feedback_say", "feedback", ("run", "say", "wish", "about", "note", "env", "yes", *_MODEL)
     ),
-    Tool("feedback_prefer", "feedback", ("run", "prefer", "env", *_MODEL[:2])),
-    Tool("feedback_edit", "feedback", ("run", "edit", "about", "env", "yes", *_MODEL)),
+    Tool("feedback_prefer", "feedback", ("run", "prefer", "env", *_MODEL[:2]),
+         needs=("prefer",)),
+    Tool("feedback_edit", "feedback", ("run", "edit", "about", "env", "yes", *_MODEL),
+         needs=("edit",)),
     Tool("feedback_decide", "feedback", ("run", "accept", "reject", "env", *_MODEL[:2])),
     Tool(
         "sweeps_start",

@@ -22,7 +22,7 @@ from reward_agent.records.store import RunStore
 WORDS = {
     "about", "accept", "algo", "also", "analyzer", "budget", "candidate", "candidates", "critic",
     "effort", "episode", "eval_episodes", "floating", "goal", "home", "iterations", "judge", "limit",
-    "max_calls", "max_tokens", "max_usd", "methods", "model", "name", "note", "prefer", "preset",
+    "why", "words", "max_calls", "max_tokens", "max_usd", "methods", "model", "name", "note", "prefer", "preset",
     "reject", "request", "say", "seed", "seeds", "servos", "slots", "status", "steps",
     "target_score", "task", "timeout", "unranked", "video", "warm_start", "winner_seeds", "wish",
     "yes",
@@ -91,13 +91,18 @@ def test_arguments_become_a_command_line_in_which_none_is_taken_for_an_option() 
     ]  # fmt: skip
     answer = bind("runs_answer").list_words({"run": "--sandbox=off", "answer": "accept"})
     assert answer == ["runs", "answer", "--json", "--", "--sandbox=off", "accept"]
+    edit = bind("runs_edit")
+    given = {"file": "a.py", "why": "w", "run": "r", "candidate": "c"}
+    assert edit.list_words(read_arguments(edit.model, given))[-4:] == ["--", "r", "c", "a.py"]
 
 
 @pytest.mark.parametrize(
     ("tool", "given"),
     [
-        ("runs_start", {"env": "hopper", "sandbox": "off"}),
-        ("runs_start", {"candidates": 0}),
+        ("runs_start", {"env": "hopper", "task": "hop", "sandbox": "off"}),
+        ("runs_start", {"env": "hopper", "task": "hop", "candidates": 0}),
+        ("runs_start", {"env": "hopper", "task": None}),
+        ("runs_edit", {"run": "last", "candidate": "a"}),  # an editor would open
         ("runs_wait", {"run": "last", "goal": "never"}),
         ("runs_wait", {}),
         ("runs_film", {"run": "last", "episode": ["median"]}),
