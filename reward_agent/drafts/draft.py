@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 
 from reward_agent.definitions.card import CARD_FILE, EnvCard, find_env_dir, load_env
 from reward_agent.errors import DataError, UsageError
 from reward_agent.records.draft import Draft
 from reward_agent.records.jobs import DraftJob, DraftResult
-from reward_agent.simulation.backends import find_backend, find_graphics
+from reward_agent.simulation.backends import GYMNASIUM, find_backend, find_graphics
 
 PICTURE_FILE = "model.png"
 _ELEMENT = re.compile(r"Element '(\w+)'.*?line (\d+)", re.DOTALL)
@@ -34,6 +35,7 @@ def prepare(job: DraftJob) -> None:
     """Before the seal: find a renderer, which takes a process, and import MuJoCo with it."""
     if job.card.model.file is None:
         import_module("reward_agent.drafts.env_draft")
+        resolve_name(str(GYMNASIUM.prepare))(job.card)
         return
     found = find_graphics(find_backend(job.card))
     _graphics.draws, _graphics.note = found.backend is not None, found.note

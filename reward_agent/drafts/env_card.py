@@ -76,7 +76,7 @@ def plan_env(model: ModelSource, survey: Survey) -> EnvPlan:
     dt = survey.dt if survey.dt_source else 0.0
     found = Found(facts, watched.episodes, dt, survey.objects)
     entries, words = judge_entries(leaves, doc, found)
-    made = make_fields(survey, entries, leaves)
+    made = make_fields(survey, entries, leaves, doc)
     reports = [entry.report for entry in entries if entry.report]
     said = [
         *_tell_survey(survey, entries),
@@ -105,6 +105,8 @@ def _tell_survey(survey: Survey, entries: Sequence[Entry]) -> Iterator[str]:
         how = f"put in {len(survey.scattered.values)} other states and moved part by part"
     elif survey.sampled is not None:
         how = "watched beside what MuJoCo says of each state"
+    if survey.twin and survey.sampled is not None:
+        how += "; that of Gymnasium's own, which observes the same numbers"
     yield f"{len(watched.episodes)} episodes, {watched.n_steps} steps of random actions; {how}"
     n = {status: sum(e.status == status for e in entries) for status in
          ("checked", "unchecked", "wrong", "unknown")}  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from typing import Any
 import gymnasium
 
 from reward_agent.definitions.card import CARD_FILE, ModelSource, find_env_dir, load_env
+from reward_agent.drafts.columns import find_rates
 from reward_agent.drafts.env_card import EnvPlan, plan_env, write_env_draft
 from reward_agent.drafts.pool_env import PoolEnv
-from reward_agent.drafts.survey import survey_env
+from reward_agent.drafts.survey import Survey, survey_env
 from reward_agent.errors import DataError, hint_closest
 from reward_agent.records.jobs import DraftJob, DraftResult
 from reward_agent.simulation.backends import ENVPOOL
@@ -54,6 +55,7 @@ _FAMILIES = (
     Family("crafter", r"Crafter", "crafter"),
     Family("myosuite", r"myo", "myosuite"),
 )
+_SAME_RATES = 0.8  # of the rates that EnvPool's and Gymnasium's have both
 _INSTALL = re.compile(r"pip3? install [^`.\s][^`\n]*?(?=`|\.?\s|\.?$)")
 
 
@@ -70,7 +72,10 @@ def run(job: DraftJob, job_dir: Path) -> DraftResult:
     model, folder = job.card.model, find_env_dir(job.card)
     try:
         env, model = _make(model, str(folder))
-        plan = plan_env(model, survey_env(env, str(model.id)))
+        survey = survey_env(env, str(model.id))
+        if model.backend == ENVPOOL.name:
+            survey = _learn_from_twin(survey, str(model.id))
+        plan = plan_env(model, survey)
         draft = write_env_draft(plan, job.options, folder)
         (job_dir / CARD_FILE).write_text(draft.files[CARD_FILE], encoding="utf-8")
         load_env(job_dir / CARD_FILE)
@@ -96,6 +101,33 @@ def _make(model: ModelSource, folder: str) -> tuple[Any, ModelSource]:
     return make_env(str(model.id), options, folder), model
 
 
+def _learn_from_twin(survey: Survey, name: str) -> Survey:
+    """Return what is known of EnvPool's environment, with what Gymnasium's own of the id tells.
+
+    Its state can be set; what it observes must be the same numbers, with the same rates.
+    """
+    try:
+        twin = survey_env(make_env(find_id(name, ModelSource(id=name)), {}, ""), name)
+    except (RefusedError, EnvError):
+        return survey
+    rates = [find_rates(one.watched.episodes) for one in (survey, twin)]
+    both = [i for i in rates[0] if i in rates[1]]
+    n_same = sum(rates[0][i][0] == rates[1][i][0] for i in both)
+    is_same = survey.columns.names == twin.columns.names and n_same >= _SAME_RATES * len(both)
+    if not is_same:
+        return survey
+    if not survey.dt_source:
+        survey = replace(survey, dt=twin.dt, dt_source=twin.dt_source)
+    return replace(
+        survey,
+        scattered=twin.scattered,
+        sampled=twin.sampled,
+        model=twin.model,
+        objects=twin.objects,
+        twin=True,
+    )
+
+
 def _refuse(error: EnvError) -> DraftResult:
     """Say why an environment cannot be used, and what installs what it lacks."""
     install = _INSTALL.search(error.message)
@@ -104,7 +136,10 @@ def _refuse(error: EnvError) -> DraftResult:
     if install:
         remedy = install[0]
     elif lacks:
-        remedy = f"install the package that has {lacks[1]} in this Python, or correct the name"
+        remedy = (
+            f"install the package that has {lacks[1]} in this Python, or name a function of yours "
+            "that makes the environment: my_file.py:make_env"
+        )
     is_ours = error.message.startswith(("its", "actions of")) or "image" in error.message
     return DraftResult(
         refusal=error.message[:900], remedy=remedy[:500], may_be_elsewhere=not is_ours

@@ -10,17 +10,17 @@ import numpy as np
 
 from reward_agent.definitions.roles import ROLES
 from reward_agent.definitions.tables import make_plain
+from reward_agent.drafts.docstring import Docstring
 from reward_agent.drafts.entries import Entry, Leaf, find_axis
+from reward_agent.drafts.env_info import MOST_DOC_CHARS, NOT_KNOWN, read_info
 from reward_agent.drafts.field import DraftField
-from reward_agent.drafts.survey import InfoKey, Survey
+from reward_agent.drafts.survey import Survey
 from reward_agent.drafts.tree import Tree, call, find_tree
 from reward_agent.drafts.words import TARGET, Names, has_word, make_name, split_words
 
-_MOST_DOC_CHARS, _MOST_NAME_CHARS = 300, 40
+_MOST_NAME_CHARS = 40
 _MOST_WIDER = 30.0  # times what was seen: a space that is wider says nothing
 _AXES = {"position": "xyz", "place": "xyz", "difference": "xyz", "rate": "xyz", "rotation": "wxyz"}
-_SUCCESS = re.compile(r"(^|/)(is_?)?success(ful)?$|(^|/)solved$", re.IGNORECASE)
-_PAID = re.compile(r"reward|penalty|bonus|_cost$|^cost", re.IGNORECASE)
 _KEPT_WORDS = re.compile(
     r"\(.*?\)|\b(the|a|an|of|in|on|at|to|its|that|which|is|from|for|with|by|be|direction|"
     r"coordinates?|value|simulation|mujoco)\b",
@@ -28,7 +28,6 @@ _KEPT_WORDS = re.compile(
 )
 _TOOL_WORDS = ("fingertip", "gripper", "palm", "tool", "effector", "tcp", "grasp", "hand", "tips")
 _OBJECT_WORDS = ("object", "puck", "cube", "block", "box", "ball")
-_NOT_KNOWN = "1"
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,9 @@ class EnvFields:
         return next((field for field in self.fields if field.role == role), None)
 
 
-def make_fields(survey: Survey, entries: Sequence[Entry], leaves: Sequence[Leaf]) -> EnvFields:
+def make_fields(
+    survey: Survey, entries: Sequence[Entry], leaves: Sequence[Leaf], doc: Docstring
+) -> EnvFields:
     """Return the fields of an environment."""
     names = Names(["observation"])
     tree = find_tree(survey.model) if survey.model is not None else None
@@ -61,13 +62,15 @@ def make_fields(survey: Survey, entries: Sequence[Entry], leaves: Sequence[Leaf]
         if f"{leaf.source}/number" in survey.columns.names:
             fields.append(_make_number(leaf, survey, names))
             continue
-        for run in _list_runs(ours):
-            field = _make_field(run, survey, names)
+        parts = [part.name for part in doc.parts for _ in range(part.size)]
+        parts = parts if len(parts) == len(ours) else [""] * len(ours)
+        for run in _list_runs(ours, parts):
+            field = _make_field(run, survey, names, parts[run[0].index])
             if field is not None:
                 fields.append(_play_root(field, run, survey, tree))
     fields = [_play_by_name(field) for field in fields]
     fields += _derive(fields, leaves, entries, names)
-    verdict, success, said = _read_info(survey, names)
+    verdict, success, said = read_info(survey, names, doc.info)
     fields += verdict
     reward = DraftField(
         names.take("own_reward"), "reward", "1", "the environment's own reward of the step that "
@@ -82,11 +85,17 @@ def make_fields(survey: Survey, entries: Sequence[Entry], leaves: Sequence[Leaf]
 # --- entries -------------------------------------------------------------------------------------
 
 
-def _list_runs(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-    """Yield entries that make a field together: x, y, z of one thing, or what nobody names."""
+def _list_runs(entries: Sequence[Entry], parts: Sequence[str]) -> Iterator[list[Entry]]:
+    """Yield entries that make a field together: x, y, z of one thing, or what nobody names.
+
+    Args:
+        entries: of an array.
+        parts: for each, the part of the array that it is said to be in; '' where nobody says.
+    """
     i = 0
     while i < len(entries):
-        n = _count_axes(entries, i) or _count_alike(entries, i) or 1
+        n = 0 if parts[i] and not entries[i].text else _count_axes(entries, i)
+        n = n or _count_part(entries, parts, i) or _count_alike(entries, i) or 1
         yield list(entries[i : i + n])
         i += n
 
@@ -111,6 +120,18 @@ def _count_axes(entries: Sequence[Entry], start: int) -> int:
     return 0
 
 
+def _count_part(entries: Sequence[Entry], parts: Sequence[str], start: int) -> int:
+    """Return how many entries without a name follow each other in one part; 0 if in none."""
+    if not parts[start] or entries[start].text:
+        return 0
+    n = 1
+    while start + n < len(entries) and parts[start + n] == parts[start]:
+        if entries[start + n].text:
+            break
+        n += 1
+    return n
+
+
 def _count_alike(entries: Sequence[Entry], start: int) -> int:
     """Return how many entries that nobody names follow each other, of one kind; 0 if one does."""
     family = _find_family(entries[start])
@@ -131,12 +152,13 @@ def _find_family(entry: Entry) -> str | None:
     return "still" if entry.fact.is_constant else "unknown"
 
 
-def _make_field(run: Sequence[Entry], survey: Survey, names: Names) -> DraftField | None:
+def _make_field(run: Sequence[Entry], survey: Survey, names: Names, part: str) -> DraftField | None:
     """Return the field of entries that belong together; None where none of them ever moved."""
     first = run[0]
     if all(entry.fact.is_constant for entry in run):
         return None
     size = len(run) if len(run) > 1 else None
+    is_part = bool(part) and not first.text and size is not None
     end = first.index + len(run)
     place = f"[{first.index}:{end}]" if size else f"[{first.index}]"
     is_all = size is not None and size == first.leaf.size
@@ -145,10 +167,10 @@ def _make_field(run: Sequence[Entry], survey: Survey, names: Names) -> DraftFiel
     if signal and signal.kind in ("sine", "cosine", "rotation"):
         ends = (-1.0, 1.0)
     return DraftField(
-        name=names.take(_name_run(run)),
+        name=names.take(make_name(split_words(part), "part") if is_part else _name_run(run)),
         source=first.leaf.source + ("" if is_all else place),
-        unit=first.unit or _NOT_KNOWN,
-        doc=_describe(run),
+        unit=NOT_KNOWN if is_part else first.unit or NOT_KNOWN,
+        doc=_describe_part(run, part) if is_part else _describe(run),
         group=_name_group(first.leaf),
         size=size,
         bounds=ends if ends[0] < ends[1] else None,
@@ -256,9 +278,22 @@ def _describe(run: Sequence[Entry]) -> str:
         words = f"{place} of {first.leaf.source}: nothing tells what"
     if first.fact.rate_of is not None and not first.text and len(run) == 1:
         words += f"; it is the rate of entry {first.fact.rate_of - first.leaf.start}"
+    n_still = sum(entry.fact.is_constant for entry in run)
+    if n_still and len(run) > 1:
+        words += f"; {n_still} of them were always the same"
     if not first.unit:
         words += "; its unit is not known"
-    return make_plain(words, _MOST_DOC_CHARS)
+    return make_plain(words, MOST_DOC_CHARS)
+
+
+def _describe_part(run: Sequence[Entry], part: str) -> str:
+    """Say of which part of the observation entries are, and whether MuJoCo says so, too."""
+    told = [entry.signal for entry in run if entry.signal is not None]
+    n_same = sum(part in signal.label for signal in told)
+    by = f"{n_same} of them are, says MuJoCo" if n_same else "says the docstring; not tried"
+    n_still = sum(entry.fact.is_constant for entry in run)
+    still = f"; {n_still} of them were always the same" if n_still else ""
+    return f"{part}: {len(run)} numbers ({by}){still}; units are not known"
 
 
 def _make_number(leaf: Leaf, survey: Survey, names: Names) -> DraftField:
@@ -268,7 +303,7 @@ def _make_number(leaf: Leaf, survey: Survey, names: Names) -> DraftField:
     return DraftField(
         names.take(make_name([*words, "number"], "number")),
         source,
-        _NOT_KNOWN,
+        NOT_KNOWN,
         f"which of {leaf.size} it is, from 0; a policy sees {leaf.size} numbers, one of them 1",
         _name_group(leaf),
         size,
@@ -430,70 +465,6 @@ def _derive_distances(
 
 def _is_at(field: DraftField, entry: Entry) -> bool:
     return field.source.startswith((f"{entry.leaf.source}[{entry.index}:",))
-
-
-# --- info ----------------------------------------------------------------------------------------
-
-
-def _read_info(survey: Survey, names: Names) -> tuple[list[DraftField], str, list[str]]:
-    """Return the fields of the info, which of them is the verdict, and what is to be said."""
-    fields, said, success = list[DraftField](), list[str](), ""
-    watched = survey.watched
-    for path, key in sorted(watched.info.items()):
-        own = path.partition("/")[2]
-        if not own or key.n_seen == 0:
-            continue
-        when = _tell_when(key, watched.n_steps)
-        is_verdict = bool(_SUCCESS.search(own)) and key.size == 0
-        name = names.take(make_name(split_words(own), "info"))
-        if is_verdict and not success:
-            success = name
-        if when:
-            said.append(f"{path} is there {when}; in other steps its field is 0")
-        fields.append(_make_info(name, path, key, when, is_verdict))
-    odd = sorted(path.partition("/")[2] for path in watched.odd_info if "/" in path)
-    if odd:
-        said.append(f"no field is made of what is no number in info: {', '.join(odd[:10])}")
-    promised = [key for key in _list_promised(survey) if f"info/{key}" not in watched.info]
-    promised = [key for key in promised if f"info/{key}" not in watched.odd_info]
-    if promised:
-        said.append(
-            f"the docstring promises info keys that never came in {watched.n_steps} steps: "
-            f"{', '.join(promised)}"
-        )
-    return fields, success, said
-
-
-def _list_promised(survey: Survey) -> Sequence[str]:
-    from reward_agent.drafts.docstring import mine_docstring
-
-    return mine_docstring(survey.doc).info
-
-
-def _make_info(name: str, path: str, key: InfoKey, when: str, is_verdict: bool) -> DraftField:
-    own = path.partition("/")[2]
-    is_flag = key.is_bool or (key.is_flag and is_verdict)
-    doc = "1 while the environment counts the task as done" if is_verdict else f"{own} of the info"
-    if when:
-        doc += f", {when}"
-    return DraftField(
-        name,
-        path if re.fullmatch(r"[\w/-]+", path) else "'" + path.replace("'", "''") + "'",
-        "0/1" if is_flag and key.size == 0 else _NOT_KNOWN,
-        make_plain(doc if is_flag else f"{doc}; its unit is not known", _MOST_DOC_CHARS),
-        "verdict" if is_verdict or _PAID.search(own) else "info",
-        key.size or None,
-        bounds=(0.0, 1.0) if is_flag else None,
-        is_needed=is_verdict,
-    )
-
-
-def _tell_when(key: InfoKey, n_steps: int) -> str:
-    if key.n_seen >= n_steps:
-        return ""
-    if key.at_end:
-        return "in the last step of an episode alone"
-    return f"in {key.n_seen} of {n_steps} steps alone"
 
 
 def is_for_people(field: DraftField) -> bool:

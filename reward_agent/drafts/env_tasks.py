@@ -86,7 +86,7 @@ def _make_return(goal: str, survey: Survey) -> DraftTask:
         "own_return",
         _say(goal, "Earn as much of the environment's own reward as can be."),
         "The sum of the environment's own reward over the episode: what it pays itself, not a "
-        f"metric of ours. Random actions earn about {usual} in up to 150 steps. {asked}.",
+        f"metric of ours. Random actions earn about {usual} in up to 300 steps. {asked}.",
         _RETURN.format(target=target, who=who, success="total >= TARGET" if target else "False"),
         target,
         "return",

@@ -19,8 +19,8 @@ from reward_agent.drafts.scatter import call, read_row, scatter
 from reward_agent.drafts.signals import Simulator, find_simulator
 from reward_agent.simulation.gymnasium_host import Actions, Columns
 
-_MOST_STEPS, _MOST_EPISODES, _MOST_S = 600, 12, 25.0
-_HOLD_STEPS, _LONGEST = 10, 150
+_MOST_STEPS, _MOST_EPISODES, _MOST_S = 1200, 24, 25.0
+_HOLD_STEPS, _LONGEST = 10, 300
 _MOST_DOC_CHARS, _ENDLESS = 100_000, 2**31 - 1
 
 
@@ -91,6 +91,7 @@ class Survey:
         threshold: return that its registry calls solved.
         model: MuJoCo's, where that simulates.
         objects: names of all that the simulator has.
+        twin: whether states were set in Gymnasium's own environment in place of EnvPool's.
     """
 
     columns: Columns
@@ -107,6 +108,7 @@ class Survey:
     threshold: float | None
     model: mujoco.MjModel | None
     objects: frozenset[str]
+    twin: bool = False
 
     @property
     def n(self) -> int:
