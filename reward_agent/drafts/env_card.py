@@ -29,7 +29,8 @@ from reward_agent.records.draft import DRAFTED, Draft, DraftOptions
 
 # Steps of an episode where nothing says how many.
 _MOST_EPISODE_STEPS = 1000
-_N_SIMS, _MOST_STEPS, _SLOW = 8, 200, 400.0  # control steps/s below which half as many do
+# Simulations and steps that ranges are measured in, by control steps/s of one environment.
+_MEASURED = ((1500.0, 16, 400), (400.0, 8, 200), (0.0, 4, 100))
 _MOST_PROSE, _MOST_FINDINGS = 1500, 60
 # Entries that must agree on how long a step is, and by how much they may differ.
 _LEAST_RATES, _RATE_SPREAD = 3, 0.1
@@ -267,8 +268,9 @@ def write_env_draft(plan: EnvPlan, options: DraftOptions, folder: Path) -> Draft
     fields = plan.made.fields
     table = make_env_table(plan, options, fields)
     card = EnvCard.model_validate({"name": options.name, "folder": str(folder), **table})
-    share = 2 if plan.survey.watched.steps_per_s < _SLOW else 1
-    measured = measure(card, _N_SIMS // share, _MOST_STEPS // share)
+    speed = plan.survey.watched.steps_per_s
+    _, n_sims, most_steps = next(row for row in _MEASURED if speed >= row[0])
+    measured = measure(card, n_sims, most_steps)
     kept = [f for f in fields if f.is_needed or f.bounds or f.name not in measured.constant]
     kept = [_narrow(set_range(field, measured)) for field in kept]
     plan = replace(plan, made=replace(plan.made, fields=tuple(kept)))

@@ -67,7 +67,11 @@ def _roll(simulation: Simulation, card: EnvCard, most_steps: int) -> dict[str, F
         action = np.where(is_held[:, None] & (step % _HOLD_STEPS > 0), action, fresh)
         simulation.step(action)
         states.append(simulation.read_state())
-        sound.append(~simulation.find_stuck())
+        sound.append(~simulation.find_stuck() | simulation.ends_by_itself)
+        if simulation.ends_by_itself:
+            ended = np.flatnonzero(simulation.find_stuck() | simulation.find_truncated())
+            if len(ended):
+                simulation.reset(ended)
     kept = np.stack(sound)
     return {f.name: np.stack([state.fields[f.name] for state in states])[kept] for f in card.fields}
 
