@@ -5,7 +5,8 @@
     │   ├── UnknownNameError                 a name that is not there, with the closest one
     │   └── ConsentError                     a stranger's folder that nobody allowed
     ├── DataError                            a file, record or reply does not have its form
-    │   └── RefusedError                     a person's program that the rules do not take
+    │   ├── RefusedError                     a person's program that the rules do not take
+    │   └── EnvironmentFailure               a person's environment failed, or its process ended
     ├── ModelError                           a language model could not be used
     │   ├── MissingKeyError, RejectedKeyError, UnknownModelError, UnreachableError,
     │   ├── RateLimitError, QuotaError
@@ -115,6 +116,15 @@ class RefusedError(DataError):
     def to_dict(self) -> dict[str, Any]:
         """Return the error as data, with what is wrong at each line."""
         return {**super().to_dict(), "findings": self.findings}
+
+
+class EnvironmentFailure(DataError):
+    """An environment of a person's own failed while it ran, or its process ended.
+
+    That is no fault of the program that was paying its steps.
+    """
+
+    code = "environment"
 
 
 class ModelError(RewardAgentError):

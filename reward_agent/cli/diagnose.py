@@ -16,7 +16,8 @@ from reward_agent.cli.settings import Env, Json, add_settings
 @answers("summary.diagnosis:RewardDiagnosis")
 @add_settings(
     "preset", "algo", "steps", "seed", "eval_episodes", "sandbox", "training_timeout_s",
-    "memory_mib", "provider", "model", "base_url", "max_usd", "max_calls", "trust_config",
+    "memory_mib", "python", "provider", "model", "base_url", "max_usd", "max_calls",
+    "trust_config",
 )  # fmt: skip
 def diagnose_command(
     file: Annotated[Path, typer.Argument(help="A reward, as you have it.")],

@@ -66,6 +66,7 @@ class TrainAnswer(Record):
     "sandbox",
     "training_timeout_s",
     "memory_mib",
+    "python",
     "video",
     "trust_config",
 )
@@ -107,7 +108,14 @@ def train_command(
 
 @answers("records.jobs:EvaluateResult")
 @add_settings(
-    "seed", "eval_episodes", "sandbox", "training_timeout_s", "memory_mib", "video", "trust_config"
+    "seed",
+    "eval_episodes",
+    "sandbox",
+    "training_timeout_s",
+    "memory_mib",
+    "python",
+    "video",
+    "trust_config",
 )
 def evaluate_command(
     policy: Annotated[

@@ -419,6 +419,12 @@ class PlaceSettings(ClusterSettings):
         in_folder="False",
     )
     training_timeout_s: float = place_setting(7200, "wall-clock limit of one job", gt=0, le=10**7)
+    python: str | None = place_setting(
+        None,
+        "the Python in which plain Gymnasium environments run; by default this one",
+        in_folder="None",
+        max_length=1000,
+    )
     memory_mib: int = place_setting(4096, "memory limit of one child", ge=256, le=2**24)
     video: bool = setting(True, "render a video of the best policies", in_digest=False)
     video_quality: VideoQuality = setting(

@@ -78,7 +78,7 @@ from reward_agent.run.result import Run
 from reward_agent.run.spending import Agree, agree_to_spend, disclose
 from reward_agent.run.steering import Steering, repeat_steering
 from reward_agent.sandbox.isolation import LEVELS, check_isolation
-from reward_agent.simulation.backends import BACKENDS, require_backend
+from reward_agent.simulation.backends import BACKENDS, require_backend, use_python
 from reward_agent.version import __version__
 
 # Looked for once: to read what an installer wrote takes milliseconds.
@@ -301,6 +301,7 @@ class HeldRun:
     def _make_places(self, record: RunRecord) -> tuple[Place, Place]:
         """Return where trainings run, and where short jobs do."""
         settings = self.settings
+        use_python(settings.python)
         options = ClusterOptions(
             slots=settings.slots,
             job_cpus=settings.job_cpus,

@@ -55,7 +55,7 @@ from reward_agent.run.foreign import read_any_policy
 from reward_agent.run.probe import Recordings, run_probe
 from reward_agent.run.train import make_training, name_finish
 from reward_agent.run.translate import CHILD_ENDED, translate_reward
-from reward_agent.simulation.backends import require_backend
+from reward_agent.simulation.backends import require_backend, use_python
 from reward_agent.text import decode_text
 from reward_agent.types import (
     Activation,
@@ -310,6 +310,7 @@ def resolve(card: EnvCard, options: Mapping[str, Any], *, asks: bool = False) ->
 def open_lab(card: EnvCard, settings: RunSettings, metric: Metric = NO_METRIC) -> Iterator[Lab]:
     """Open one slot of this machine for an environment."""
     require_backend(card)
+    use_python(settings.python)
     executor = SlotExecutor(LocalPlace(1, settings.sandbox))
     try:
         yield Lab(card, metric, settings, executor)

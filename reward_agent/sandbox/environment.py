@@ -23,6 +23,7 @@ _ALLOWED = (
     "PYOPENGL_PLATFORM",
     "LIBGL_ALWAYS_SOFTWARE",
     "REWARD_AGENT_ENVS_DIR",
+    "REWARD_AGENT_PYTHON",
     # What is imported before the walls stand, and by the server of warm children, is kept compiled.
     "PYTHONDONTWRITEBYTECODE",
     # Windows starts no process without these.

@@ -18,8 +18,8 @@ from reward_agent.types import FileRecord, Record
 ISOLATION_FILE = "isolation.json"
 # Standard input, which no job reads: the writing end of a pipe to the parent.
 REPORT_DESCRIPTOR = 0
-# 70 is EX_SOFTWARE of sysexits.h, 77 its EX_NOPERM.
-EXIT_INTERNAL, EXIT_REFUSED = 70, 77
+# 70 is EX_SOFTWARE of sysexits.h, 77 its EX_NOPERM, 69 its EX_UNAVAILABLE.
+EXIT_INTERNAL, EXIT_REFUSED, EXIT_ENVIRONMENT = 70, 77, 69
 _TRIAL_S = 30.0
 
 Level = Literal["full", "namespaces", "process"]

@@ -96,7 +96,12 @@ class FileRule:
 
 
 def find_file_rules(
-    job_dir: Path, env_dir: Path | None, *, has_devices: bool, also: Sequence[Path] = ()
+    job_dir: Path,
+    env_dir: Path | None,
+    *,
+    has_devices: bool,
+    also: Sequence[Path] = (),
+    code: Sequence[Path] = (),
 ) -> list[FileRule]:
     """Return the file rules of one job.
 
@@ -105,6 +110,7 @@ def find_file_rules(
         env_dir: the folder of the env card; its ``tasks`` stay unreadable: they hold the metrics.
         has_devices: whether graphics devices may be used.
         also: single files that may be read.
+        code: of another interpreter, its folders and those of its packages.
     """
     # The wheel carries envs and prompts inside the package: neither is for a child.
     hidden = [_PACKAGE_DIR / "_data"]
@@ -119,6 +125,7 @@ def find_file_rules(
         FileRule(path, RUN) for path in (Path(sys.executable), Path(sys.executable).resolve())
     ]
     rules.append(FileRule(Path(sys.prefix) / "pyvenv.cfg", READ))
+    rules += [FileRule(path, RUN) for path in code]
     for folder in _find_code_folders():
         rules += allow_except(folder, hidden, RUN)
     if env_dir is not None and env_dir.is_dir():

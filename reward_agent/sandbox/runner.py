@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from reward_agent.definitions.card import CARD_FILE, find_env_dir
-from reward_agent.errors import DataError, JobError, UsageError
+from reward_agent.errors import DataError, EnvironmentFailure, JobError, UsageError
 from reward_agent.files import make_folder, read_capped, read_tail
 from reward_agent.records.jobs import ERROR_FILE, RESULT_FILE, Job, Limits, RowCallback
 from reward_agent.records.outcomes import (
@@ -32,6 +32,7 @@ from reward_agent.records.outcomes import (
 )
 from reward_agent.sandbox.child import OUTPUT_FILE, Child, make_start_error
 from reward_agent.sandbox.isolation import (
+    EXIT_ENVIRONMENT,
     EXIT_INTERNAL,
     EXIT_REFUSED,
     Level,
@@ -64,6 +65,7 @@ _REMEDIES = {
 }
 # As Python, the loader of libraries and C++ say it.
 _OUT_OF_MEMORY = re.compile(r"MemoryError|cannot map|map segment|Cannot allocate|bad_alloc")
+_NO_RECORD, _MOST_ERROR_CHARS = "an internal error that left no record", 1000
 _MISSING = re.compile(r"No module named '(\w+)")
 # No honest number of a result comes near; a sum over results must not overflow either.
 _LARGEST = 1e15
@@ -108,6 +110,7 @@ def run_job(
     Raises:
         SandboxError: the mode asks for more isolation than this machine has, or a probe of the
             sealed child found a hole.
+        EnvironmentFailure: a person's environment failed, or its process ended.
         JobError: the child could not be started, ended before it was sealed, or a job without
             generated code failed.
         UsageError: the folder of the card is not an environment's alone.
@@ -187,6 +190,9 @@ def _explain_end(
         )
     if outcome.is_ok and child.exit_code == EXIT_REFUSED and not child.report.is_accepted:
         raise describe_refusal(child.report, child.mode)
+    if outcome.is_ok and child.exit_code == EXIT_ENVIRONMENT:
+        told = _read_error_record(job_dir)
+        raise EnvironmentFailure(told["message"], told["remedy"])
     if outcome.is_ok:
         outcome = _name_exit(child.exit_code, job_dir, output, job.loads_generated_code)
     is_early = os.name == "posix" and not child.has_reported
@@ -231,11 +237,20 @@ def _name_exit(code: int, job_dir: Path, output: str, is_generated: bool) -> Job
 
 def _read_error(job_dir: Path) -> str:
     """Return the last line of the traceback in ``error.json``."""
+    told = _read_error_record(job_dir)
+    return clean_text(f"{told['error']}: {told['message']}", 300) if told["error"] else _NO_RECORD
+
+
+def _read_error_record(job_dir: Path) -> dict[str, str]:
+    """Return what ``error.json`` says, which a child wrote: ``error``, ``message``, ``remedy``."""
     try:
         record = json.loads(read_capped(job_dir / ERROR_FILE, 2**20))
-        return clean_text(f"{record['error']}: {record['message']}", 300)
-    except (OSError, DataError, ValueError, TypeError, KeyError, RecursionError):
-        return "an internal error that left no record"
+        return {
+            name: clean_text(str(record.get(name, "")), _MOST_ERROR_CHARS)
+            for name in ("error", "message", "remedy")
+        }
+    except (OSError, DataError, ValueError, AttributeError, RecursionError):
+        return {"error": "", "message": _NO_RECORD, "remedy": ""}
 
 
 def _read_tail(path: Path) -> str:

@@ -61,6 +61,7 @@ class Seal:
         job_dir: the only folder that it may change.
         env_dir: the folder of the env card, to be read but for its tasks.
         also: single files that may be read.
+        code: folders of another interpreter and its packages, to be read and run.
         has_devices: whether it may use a graphics device: to render, without generated code.
         report_to: descriptor of the pipe to the parent.
     """
@@ -72,11 +73,12 @@ class Seal:
         env_dir: Path | None = None,
         *,
         also: Sequence[Path] = (),
+        code: Sequence[Path] = (),
         has_devices: bool = False,
         report_to: int = REPORT_DESCRIPTOR,
     ) -> None:
         self._isolation, self._job_dir = isolation, job_dir
-        self._env_dir, self._also = env_dir, also
+        self._env_dir, self._also, self._code = env_dir, also, code
         self._has_devices, self._report_to = has_devices, report_to
         self._layers: list[str] = []
         self._gaps: list[str] = []
@@ -107,7 +109,11 @@ class Seal:
         abi, arch = read_abi(), find_architecture()
         try:
             rules = find_file_rules(
-                self._job_dir, self._env_dir, has_devices=self._has_devices, also=self._also
+                self._job_dir,
+                self._env_dir,
+                has_devices=self._has_devices,
+                also=self._also,
+                code=self._code,
             )
             if abi:
                 call_c("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

@@ -21,6 +21,7 @@ from pathlib import Path
 from reward_agent.files import make_scratch
 from reward_agent.records.jobs import Job
 from reward_agent.sandbox.environment import make_child_environment
+from reward_agent.simulation.backends import find_python
 
 _READY_S = 120.0
 _ANSWER_S = 30.0
@@ -76,8 +77,12 @@ class WarmServer:
             )
 
     def can_start(self, job: Job) -> bool:
-        """Return whether a job can start warm; waits for the imports at the first call."""
-        return job.starts_warm and self._wait_until_ready()
+        """Return whether a job can start warm; waits for the imports at the first call.
+
+        One whose environments run in another Python starts that for itself.
+        """
+        is_alone = job.starts_warm and not find_python(job.card)
+        return is_alone and self._wait_until_ready()
 
     def start(self, job_dir: Path, output: int, report: int) -> WarmProcess:
         """Fork a child for the job in a folder.

@@ -8,11 +8,13 @@ it. What it measures, and how, is in its own file; nobody else asks which one it
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import subprocess
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:  # who asks which OpenGL draws waits for no NumPy
     from reward_agent.simulation.state import FloatArray
 
 Frame: TypeAlias = "NDArray[np.uint8]"
+# Names the Python in which a person's environments run: of this person, never of a card.
+PYTHON_VARIABLE = "REWARD_AGENT_PYTHON"
 # On Linux a window system is rarely there; elsewhere MuJoCo's own choice draws without one.
 _OPENGL = {"linux": ("egl", "osmesa"), "darwin": ("cgl",)}
 _OTHERWISE = ("glfw",)
@@ -81,6 +85,21 @@ class Artist(Protocol):
         """Free what it draws with."""
 
 
+class HostedProcess(Protocol):
+    """A process of another Python in which environments run."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    def seal(self, program: bytes, call: int) -> None:
+        """Put it under a filter of system calls, which the call of that number installs.
+
+        Raises:
+            DataError: it cannot be sealed.
+        """
+
+
 @dataclass(frozen=True, kw_only=True)
 class Backend(Plugin):
     """What simulates cards: its factory makes a ``Simulation`` of (card, n_sims, seed, fields=…).
@@ -95,6 +114,8 @@ class Backend(Plugin):
         is_shared_layout: whether cards have entries that stay constant, as one layout for many
             tasks has.
         takes_choices: whether actions of a card may be choices.
+        hosts: ``module`` that runs environments in another Python, which a person names, as
+            ``gymnasium_process`` does; '' where they run in this one alone.
         is_gymnasium: whether fields are what a Gymnasium environment returns, by its names: an
             exported reward then wraps that environment.
         is_mujoco: whether fields and starts are MuJoCo's, of a model: an exported reward can then
@@ -115,6 +136,7 @@ class Backend(Plugin):
     is_inherited: bool = True
     is_shared_layout: bool = False
     takes_choices: bool = False
+    hosts: str = ""
     is_gymnasium: bool = False
     is_mujoco: bool = False
     comparison: str = ""
@@ -181,12 +203,13 @@ GYMNASIUM = Backend(
     name="gymnasium",
     label="Gymnasium",
     factory="reward_agent.simulation.gymnasium_batch:GymnasiumSimulation",
-    prepare="reward_agent.simulation.gymnasium_batch:import_renderer",
     # Each is stepped by itself, and may take half a second to make.
     most_simulations=8,
     is_inherited=False,
     takes_choices=True,
     is_gymnasium=True,
+    hosts="reward_agent.simulation.gymnasium_process",
+    prepare="reward_agent.simulation.gymnasium_process:prepare_environments",
     comparison="reward_agent.simulation.gymnasium_batch:compare_with_environment",
     artist="reward_agent.simulation.gymnasium_batch:GymnasiumArtist",
     # Whether an environment can draw itself is seen when it does.
@@ -309,6 +332,50 @@ def prepare_simulation(card: EnvCard) -> None:
     row = find_backend(card)
     if row.prepare:
         resolve_name(row.prepare)(card)
+
+
+def find_python(card: EnvCard) -> str:
+    """Return the Python that a person wants a card's environments in; '' for this one."""
+    return os.environ.get(PYTHON_VARIABLE, "") if find_backend(card).hosts else ""
+
+
+def use_python(python: str | None) -> None:
+    """Have environments that may run in another Python run there; None changes nothing.
+
+    Children of this process find it in their environment, as if a person had named it there.
+
+    Raises:
+        UsageError: there is no such program.
+    """
+    if python is None:
+        return
+    path = os.path.abspath(os.path.expanduser(python))
+    if not os.access(path, os.X_OK) or os.path.isdir(path):
+        raise UsageError(
+            f"--python {python} is no program", "name a Python, such as .venv/bin/python"
+        )
+    os.environ[PYTHON_VARIABLE] = path
+
+
+def list_code(card: EnvCard) -> tuple[Path, ...]:
+    """Return the folders of the other Python and of its packages; none where there is no other.
+
+    Raises:
+        UsageError: it cannot be started.
+    """
+    python = find_python(card)
+    if not python:
+        return ()
+    module = importlib.import_module(find_backend(card).hosts)
+    return cast("tuple[Path, ...]", module.list_code_folders(python))
+
+
+def list_hosts(card: EnvCard) -> Sequence[HostedProcess]:
+    """Return the processes of another Python that were started for a card."""
+    if not find_python(card):
+        return ()
+    module = importlib.import_module(find_backend(card).hosts)
+    return cast("Sequence[HostedProcess]", module.hosts)
 
 
 @dataclass(frozen=True)

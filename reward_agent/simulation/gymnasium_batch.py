@@ -7,10 +7,8 @@ imported when the first simulation is made, which is in a sealed process.
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
 from typing import NoReturn
 
 import numpy as np
@@ -18,10 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from reward_agent.definitions.card import EnvCard, find_env_dir
 from reward_agent.definitions.sources import Array, Source, find_leaves, parse_source
-from reward_agent.errors import DataError, hint_closest
+from reward_agent.errors import DataError, EnvironmentFailure, hint_closest
 from reward_agent.records.jobs import CheckEnvResult
-from reward_agent.simulation.backends import Footage, Frame
-from reward_agent.simulation.gymnasium_host import INFO, Actions, EnvError, EnvGroup
+from reward_agent.simulation.backends import Footage, Frame, find_python
+from reward_agent.simulation.gymnasium_host import INFO, EnvError, EnvGroup
+from reward_agent.simulation.gymnasium_process import ProcessGroup, start_host
 from reward_agent.simulation.simulation import (
     Reader,
     Simulation,
@@ -35,12 +34,6 @@ from reward_agent.types import Finding
 
 ENDED = "ended by the environment"
 _SLACK = 1e-6
-
-
-def import_renderer(card: EnvCard) -> None:
-    """Import what environments of MuJoCo import when they are made: glfw starts a process then."""
-    with suppress(ImportError):
-        importlib.import_module("gymnasium.envs.mujoco.mujoco_rendering")
 
 
 class GymnasiumSimulation(Simulation):
@@ -66,19 +59,21 @@ class GymnasiumSimulation(Simulation):
         self.infos = _list_infos(card)
         model = card.model
         try:
-            self.group = EnvGroup(
-                str(model.id),
-                dict(model.options),
-                str(find_env_dir(card)),
-                n_sims,
-                seed,
-                self.infos,
-                is_drawn,
+            start_host(card)
+            make: type[EnvGroup | ProcessGroup] = ProcessGroup if find_python(card) else EnvGroup
+            self.group = make(
+                name=str(model.id),
+                options=dict(model.options),
+                folder=str(find_env_dir(card)),
+                n_envs=n_sims,
+                seed=seed,
+                infos=self.infos,
+                is_drawn=is_drawn,
             )
         except EnvError as error:
-            self._blame(error)
+            raise DataError(self._tell(error), error.remedy) from error
         self._check_sizes()
-        self._low, self._factor = _find_stretch(card, self.group.actions)
+        self._low, self._factor = _find_stretch(card, self.group)
         super().__init__(card, n_sims, fields)
 
     def begin(self, ids: NDArray[np.int32]) -> None:
@@ -117,7 +112,7 @@ class GymnasiumSimulation(Simulation):
     def compile_leaf(self, source: Source) -> Reader:
         """Read what the environments return by its name."""
         name = source.name if isinstance(source, Array) else str(source)
-        names = self.group.readout.columns.names
+        names = self.group.names
         if name not in names:
             raise DataError(
                 f"{self.card.model.id} returns no {name!r}{hint_closest(name, names)}",
@@ -129,7 +124,7 @@ class GymnasiumSimulation(Simulation):
 
     def _check_sizes(self) -> None:
         """Refuse a card whose actions are others."""
-        found, card, name = self.group.actions, self.card, self.card.model.id
+        found, card, name = self.group, self.card, self.card.model.id
         if tuple(found.n_choices) != card.n_choices:
             shown = f"choices = {found.n_choices}" if found.n_choices else "no choices"
             raise DataError(
@@ -145,13 +140,15 @@ class GymnasiumSimulation(Simulation):
             )
 
     def _blame(self, error: EnvError) -> NoReturn:
-        """Raise what an environment of a card cannot do.
+        """Raise what an environment of a card could not do.
 
         Raises:
-            DataError: always.
+            EnvironmentFailure: always.
         """
-        message = f"environment {self.card.name!r}: {error.message}"
-        raise DataError(message, error.remedy) from error
+        raise EnvironmentFailure(self._tell(error), error.remedy) from error
+
+    def _tell(self, error: EnvError) -> str:
+        return f"environment {self.card.name!r}: {error.message}"
 
 
 def _list_infos(card: EnvCard) -> list[str]:
@@ -165,7 +162,7 @@ def _list_infos(card: EnvCard) -> list[str]:
     return sorted(leaves)
 
 
-def _find_stretch(card: EnvCard, actions: Actions) -> tuple[FloatArray, FloatArray]:
+def _find_stretch(card: EnvCard, actions: EnvGroup | ProcessGroup) -> tuple[FloatArray, FloatArray]:
     """Return what takes an action from the card's range to the environment's: offset and factor.
 
     Raises:
@@ -188,7 +185,7 @@ def compare_with_environment(simulation: GymnasiumSimulation) -> CheckEnvResult:
     group = simulation.group
     facts = {
         "environment": str(simulation.card.model.id),
-        "returns": ", ".join(sorted({*group.readout.columns.names, *group.known})),
+        "returns": ", ".join(sorted({*group.names, *group.known})),
     }
     return CheckEnvResult(
         findings=(*_check_infos(simulation), *_check_actions(simulation)), facts=facts
@@ -196,7 +193,7 @@ def compare_with_environment(simulation: GymnasiumSimulation) -> CheckEnvResult:
 
 
 def _check_infos(simulation: GymnasiumSimulation) -> Iterator[Finding]:
-    known = {**simulation.group.known, **simulation.group.readout.seen}
+    known = {**simulation.group.known, **simulation.group.seen}
     for path in simulation.infos:
         if path not in known:
             yield make_finding(
@@ -207,7 +204,7 @@ def _check_infos(simulation: GymnasiumSimulation) -> Iterator[Finding]:
 
 
 def _check_actions(simulation: GymnasiumSimulation) -> Iterator[Finding]:
-    card, found = simulation.card, simulation.group.actions
+    card, found = simulation.card, simulation.group
     low, high = card.action_range
     is_own = np.allclose(found.low, low, atol=_SLACK) and np.allclose(found.high, high, atol=_SLACK)
     has_ends = np.isfinite(found.low).all() and np.isfinite(found.high).all()

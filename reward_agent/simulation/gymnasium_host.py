@@ -17,8 +17,13 @@ What comes back from environment i is row i of ``EnvGroup.values``, whose column
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import importlib
 import inspect
+import json
+import mmap
+import os
 import sys
 from typing import Any, Callable, Iterator, Sequence  # noqa: UP035  # of any Python
 
@@ -80,6 +85,26 @@ def make_env(name: str, options: dict[str, Any], folder: str, is_drawn: bool = F
         raise EnvError(f"{name} cannot be made: {tell(error)}", "correct model.id") from error
     _check_env(name, env)
     return env
+
+
+def load_installed(name: str) -> None:
+    """Import what makes the environment of an id, of installed packages alone.
+
+    Some of it starts processes, which a sealed process could not. What fails fails again when the
+    environment is made, and is told then; a person's own function is left to that time.
+    """
+    # What environments of MuJoCo import: glfw starts a process then.
+    with contextlib.suppress(Exception):
+        importlib.import_module("gymnasium.envs.mujoco.mujoco_rendering")
+    module, _, rest = name.rpartition(":")
+    if module and rest.isidentifier():
+        return
+    with contextlib.suppress(Exception):
+        if module:
+            importlib.import_module(module)
+        made_by = gymnasium.spec(rest).entry_point
+        if isinstance(made_by, str):
+            importlib.import_module(made_by.partition(":")[0])
 
 
 def tell(error: BaseException) -> str:
@@ -309,7 +334,9 @@ class EnvGroup:
         actions: what an action is.
         values: ``(N, width)``.
         terminated, truncated: ``(N,)``, by the environment; it then stays where it is.
-        known: what the info was seen to have, by path, each with its size.
+        known: what the info was seen to have in a trial, by path, each with its size; ``seen``
+            is that of what was read since.
+        names, n_choices, low, high, n_actions: of the above.
 
     Raises:
         EnvError: it cannot be made, or is not one of numbers.
@@ -334,6 +361,9 @@ class EnvGroup:
         self.readout = Readout(name, first, infos, self.known)
         self.envs += [make_env(name, options, folder, is_drawn) for _ in range(n_envs - 1)]
         self._is_fresh = [True] * n_envs
+        self.names, self.seen = self.readout.columns.names, self.readout.seen
+        self.n_choices, self.n_actions = self.actions.n_choices, self.actions.n_actions
+        self.low, self.high = self.actions.low, self.actions.high
         self.place(
             np.zeros((n_envs, self.readout.columns.width)),
             np.zeros(n_envs, dtype=bool),
@@ -432,3 +462,127 @@ def _read_numbers(value: Any) -> Any:
             return None
         return array.astype(float) if array.dtype.kind in "biuf" else None
     return None
+
+
+def list_arrays(n_envs: int, width: int, n_actions: int) -> list[tuple[str, tuple[int, ...], str]]:
+    """Return name, shape and kind of the arrays of a group, in the order of shared memory."""
+    return [
+        ("values", (n_envs, width), "f8"),
+        ("action", (n_envs, n_actions), "f8"),
+        ("terminated", (n_envs,), "?"),
+        ("truncated", (n_envs,), "?"),
+    ]
+
+
+def lay_arrays(memory: Any, start: int, forms: list[Any]) -> tuple[dict[str, Any], int]:
+    """Return arrays in shared memory from a place on, and where they end.
+
+    Raises:
+        EnvError: there is no room.
+    """
+    arrays = {}
+    for name, shape, kind in forms:
+        size = int(np.prod(shape)) * np.dtype(kind).itemsize
+        if start + size > len(memory):
+            raise EnvError("so many environments do not fit into memory", "make n_envs smaller")
+        arrays[name] = np.frombuffer(memory, kind, int(np.prod(shape)), start).reshape(shape)
+        start += -(-size // 8) * 8
+    return arrays, start
+
+
+class Host:
+    """Groups of environments in a process of their own, asked for in lines of JSON.
+
+    Args:
+        memory: shared with who asks.
+    """
+
+    def __init__(self, memory: Any) -> None:
+        self._memory = memory
+        self._groups: dict[int, tuple[EnvGroup, dict[str, Any]]] = {}
+
+    def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Do what was asked for and return what came of it."""
+        return dict(getattr(self, f"_do_{asked.pop('do')}")(**asked) or {})
+
+    def _do_load(self, name: str) -> None:
+        load_installed(name)
+
+    def _do_make(
+        self, number: int, start: int, environ: dict[str, str], **given: Any
+    ) -> dict[str, Any]:
+        os.environ.update(environ)
+        group = EnvGroup(**given)
+        columns, actions = group.readout.columns, group.actions
+        forms = list_arrays(len(group.envs), columns.width, actions.n_actions)
+        arrays, end = lay_arrays(self._memory, start, forms)
+        group.place(arrays["values"], arrays["terminated"], arrays["truncated"])
+        self._groups[number] = group, arrays
+        return {
+            "end": end,
+            "forms": forms,
+            "names": columns.names,
+            "known": group.known,
+            "n_choices": actions.n_choices,
+            "low": actions.low.tolist(),
+            "high": actions.high.tolist(),
+        }
+
+    def _do_reset(self, number: int, ids: list[int]) -> dict[str, Any]:
+        group, _ = self._groups[number]
+        group.reset(ids)
+        return {"seen": group.readout.seen}
+
+    def _do_step(self, number: int, ids: list[int]) -> dict[str, Any]:
+        group, arrays = self._groups[number]
+        group.step(arrays["action"], ids)
+        return {"seen": group.readout.seen}
+
+    def _do_draw(self, number: int, start: int) -> dict[str, Any]:
+        picture = self._groups[number][0].draw()
+        arrays, _ = lay_arrays(self._memory, start, [("picture", picture.shape, "u1")])
+        arrays["picture"][...] = picture
+        return {"shape": picture.shape}
+
+    def _do_close(self, number: int) -> None:
+        self._groups.pop(number)[0].close()
+
+    def _do_seal(self, program: str, call: int) -> None:
+        """Put this process under a filter of system calls, for good.
+
+        Raises:
+            EnvError: the kernel does not.
+        """
+        content = bytes.fromhex(program)
+
+        class Program(ctypes.Structure):
+            _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+        record = Program(len(content) // 8, content)
+        library = ctypes.CDLL(None, use_errno=True)
+        for flags in (5, 1):  # for all threads; without slowing down loads where that is known
+            given = (ctypes.c_long(call), ctypes.c_ulong(1), ctypes.c_ulong(flags))
+            if library.syscall(*given, ctypes.byref(record)) == 0:
+                return
+        raise EnvError(f"the environment's process cannot be sealed: error {ctypes.get_errno()}")
+
+
+def serve(asking: int, answering: int, shared: int, size: int) -> None:
+    """Answer on descriptors until the asking one is closed."""
+    os.dup2(2, 1)  # what an environment prints is no answer
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG: it ends with who started it
+    host = Host(mmap.mmap(shared, size))
+    with os.fdopen(asking, "rb") as lines, os.fdopen(answering, "wb", 0) as answers:
+        for line in lines:
+            try:
+                answer = host.answer(json.loads(line))
+            except EnvError as error:
+                answer = {"error": error.message, "remedy": error.remedy}
+            except Exception as error:  # of whatever is imported there
+                answer = {"error": tell(error), "remedy": ""}
+            answers.write(json.dumps(answer).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    serve(*map(int, sys.argv[1:]))

@@ -12,12 +12,19 @@ from pathlib import Path
 from types import ModuleType
 
 from reward_agent.definitions.card import find_env_dir
-from reward_agent.errors import SandboxError
+from reward_agent.errors import EnvironmentFailure, SandboxError
 from reward_agent.files import write_atomic
 from reward_agent.records.jobs import ERROR_FILE, JOB_FILE, RESULT_FILE, Job, parse_job
-from reward_agent.sandbox.isolation import EXIT_INTERNAL, EXIT_REFUSED, ISOLATION_FILE, Isolation
+from reward_agent.sandbox.filter import find_architecture, make_guards, make_program
+from reward_agent.sandbox.isolation import (
+    EXIT_ENVIRONMENT,
+    EXIT_INTERNAL,
+    EXIT_REFUSED,
+    ISOLATION_FILE,
+    Isolation,
+)
 from reward_agent.sandbox.seal import Seal
-from reward_agent.simulation.backends import prepare_simulation
+from reward_agent.simulation.backends import list_code, list_hosts, prepare_simulation
 
 
 def run_worker(job_dir: Path) -> int:
@@ -29,15 +36,19 @@ def run_worker(job_dir: Path) -> int:
     """
     try:
         job = parse_job((job_dir / JOB_FILE).read_bytes())
+        isolation = _load_isolation(job_dir)
         seal = Seal(
-            _load_isolation(job_dir),
+            isolation,
             job_dir,
             find_env_dir(job.card),
             also=job.also_reads,
+            code=list_code(job.card),
             has_devices=job.uses_graphics,
         )
         seal.confine()
         module = prepare(job)
+        if isolation.mode != "off":
+            _seal_hosts(job)
         gc.freeze()
         gc.enable()
         seal.close()
@@ -46,6 +57,9 @@ def run_worker(job_dir: Path) -> int:
     except SandboxError as error:
         print(f"SandboxError: {error}", file=sys.stderr)
         return EXIT_REFUSED
+    except EnvironmentFailure as error:
+        _write_error(job_dir, error)
+        return EXIT_ENVIRONMENT
     except BaseException as error:  # the parent decides what becomes of it
         _write_error(job_dir, error)
         return EXIT_INTERNAL
@@ -67,6 +81,20 @@ def find_worker(job_type: type[Job]) -> ModuleType:
     return importlib.import_module(f"reward_agent.{job_type.folder}.{kind}")
 
 
+def _seal_hosts(job: Job) -> None:
+    """Put processes in which environments run under the same filter of system calls.
+
+    Raises:
+        SandboxError: that cannot be done.
+    """
+    arch = find_architecture()
+    if arch is None:
+        return
+    for host in list_hosts(job.card):
+        guards = make_guards(host.pid, has_devices=job.uses_graphics)
+        host.seal(make_program(arch, guards), arch.seccomp)
+
+
 def _load_isolation(job_dir: Path) -> Isolation:
     """Read what the parent asks for; a folder without it is run by hand, with the defaults."""
     path = job_dir / ISOLATION_FILE
@@ -77,7 +105,12 @@ def _write_error(job_dir: Path, error: BaseException) -> None:
     """Leave a record of the failure, in its file and on standard error."""
     text = "".join(traceback.format_exception(error))
     print(text, file=sys.stderr)
-    record = {"error": type(error).__name__, "message": str(error)[:2000], "traceback": text}
+    record = {
+        "error": type(error).__name__,
+        "message": str(error)[:2000],
+        "remedy": getattr(error, "remedy", ""),
+        "traceback": text,
+    }
     try:
         write_atomic(job_dir / ERROR_FILE, json.dumps(record, indent=1).encode())
     except OSError as failure:

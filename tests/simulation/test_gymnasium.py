@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reward_agent.definitions.card import EnvCard, load_env
-from reward_agent.errors import DataError
+from reward_agent.errors import DataError, EnvironmentFailure
 from reward_agent.simulation.backends import make_simulation
 from reward_agent.worker.check_env import check_card
 
@@ -157,7 +157,9 @@ def test_failure_of_the_environment_is_one_line() -> None:
     card = make_card("Plain", actions=["a", "b"], choices=(), observation_size=2)
     simulation = make_simulation(card, 1, seed=0)
     simulation.reset()
-    with pytest.raises(DataError, match="step of odd_envs:Plain failed: RuntimeError: a bolt"):
+    with pytest.raises(
+        EnvironmentFailure, match="step of odd_envs:Plain failed: RuntimeError: a bolt"
+    ):
         simulation.step([[1.0, 0.0]])
 
 

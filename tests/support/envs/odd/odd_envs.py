@@ -1,5 +1,7 @@
 """Environments of a person's own, of every kind of space."""
 
+import os
+
 import gymnasium
 import numpy as np
 from gymnasium import spaces
@@ -98,3 +100,13 @@ class Two:
 
 def make_nothing():
     return 3
+
+
+class Forking(Plain):
+    def step(self, action):
+        os._exit(0) if os.fork() == 0 else os.wait()
+        return super().step(action)
+
+
+def make_forking():
+    return Forking()
