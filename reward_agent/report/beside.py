@@ -124,7 +124,7 @@ def _describe_own(run: RunRecord, own: Evaluation | None) -> Bar:
         return Bar(f"{words}, trained once with a fresh seed", own.task_score, done)
     known = run.task.own_reward
     if known is None or known.task_score is None:
-        return Bar(words, None, "not trained: add --own-reward")
+        return Bar(f"{words} (--own-reward trains it)", None, "not trained")
     command = (
         f"reward-agent train --env {run.card.name} --task {run.task.name} "
         f"--steps {known.total_timesteps} --seed {known.seed}"

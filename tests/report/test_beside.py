@@ -70,7 +70,7 @@ def test_what_gymnasiums_own_reward_makes_stands_beside_the_result(run_dir: Path
     assert "reward-agent train --env hopper --task hop_forward --steps 200000 --seed 100" in page
     unmeasured = task.model_copy(update={"own_reward": None})
     store.write_run(record.model_copy(update={"task": unmeasured}))
-    assert "not trained: add --own-reward" in render_report(load_run_view(run_dir))
+    assert "Hopper-v5 (--own-reward trains it)" in render_report(load_run_view(run_dir))
     best = make_evaluation(9, 2.25)
     own = EvaluateResult(curve=(best,), best=best, best_file="p.safetensors")
     write_record(store.own_reward_dir / "evaluation" / RESULT_FILE, own)
