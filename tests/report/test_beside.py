@@ -55,6 +55,7 @@ def test_the_best_that_the_robot_does_untrained_stands_beside_the_result(run_dir
     page = render_report(view)
     assert "against 1.5 m untrained and 4.4 m after the first round." in page
     assert "1 of 2 tries succeed" in page
+    assert "The robot untrained has no film" in page
 
 
 def test_what_gymnasiums_own_reward_makes_stands_beside_the_result(run_dir: Path) -> None:
