@@ -48,42 +48,48 @@ class ShellAgent:
         return str(row["id"])
 
     def begin(self, steps: int) -> str:
-        """Draft an environment, start a run of a sentence, and accept the metric that it asks about."""
+        """Draft an environment and start a run of a sentence."""
         env = self.ask("envs", "init", "arm.xml", "-o", "arm")
         assert env["folder"] == str(self.folder / "arm")
         assert self.ask("envs", "check", "./arm")["findings"] == []
         size = ("--steps", str(steps), "--candidates", "1", "--iterations", "1")
         sentence = ("--env", "./arm", "--task", "hold still for 1 s")
         extra = ("--winner-seeds", "1", "--eval-episodes", "2", "--detach")
-        run = str(self.ask("design", *sentence, *size, *MACHINE, *extra)["id"])
-        question = self.ask("runs", "wait", run, "--for", "question", "--timeout", "300")[
-            "question"
-        ]
-        assert "accept" in question["answers"]
-        assert question["criterion"]
-        assert question["behaviours"]
+        return str(self.ask("design", *sentence, *size, *MACHINE, *extra)["id"])
+
+    def answer(self) -> None:
+        """Accept the metric that the run asks about, as an error says how."""
+        run = self.find_run()
+        asked = self.ask("runs", "wait", run, "--for", "question", "--timeout", "300")["question"]
+        assert "accept" in asked["answers"]
+        assert asked["criterion"]
+        assert asked["behaviours"]
         wrong = self.ask("runs", "answer", run, "perhaps", code=2)
         assert (wrong["code"], wrong["exit"]) == ("usage", 2)
         refused = self.ask("runs", "answer", run, "accept", "--provider", "offline", code=2)
         assert "--env FOLDER" in refused["remedy"]
         self.ask("runs", "answer", run, "accept", "--provider", "offline", "--env", "./arm")
-        return run
 
-    def stop_in_a_training(self) -> dict[str, Any]:
+    def stop(self, *, is_training: bool) -> str:
+        """Stop the run, and return the command that goes on with it."""
         run = self.find_run()
-        while not self.ask("runs", "status", run)["at_work"]:
+        while is_training and not self.ask("runs", "status", run)["at_work"]:
             time.sleep(0.2)
-        return dict(self.ask("runs", "stop", run))
+        stopped = self.ask("runs", "stop", run)
+        assert stopped["status"] == "interrupted"
+        return str(stopped["resume"])
 
-    def end(self, goes_on: str) -> None:
-        """Go on with a stopped run by the command that it says, wait for it, take the reward away."""
-        _, *words = shlex.split(goes_on)
-        run = self.find_run()
-        assert self.ask(*words, *MACHINE, "--detach")["id"] == run
-        over = self.ask("runs", "wait", run, "--timeout", "400")
+    def go_on(self, command: str) -> None:
+        """Take the run up again by the command that it says."""
+        _, *words = shlex.split(command)
+        assert self.ask(*words, *MACHINE, "--detach")["id"] == self.find_run()
+
+    def end(self) -> None:
+        """Wait for the end, and take the reward away."""
+        over = self.ask("runs", "wait", self.find_run(), "--timeout", "400")
         assert over["status"] == "finished"
         assert over["winner"]["of_seeds"]
-        told = self.ask("export", run, "-o", "out")
+        told = self.ask("export", "last", "-o", "out")
         assert "reward.py" in told["files"]
         assert (self.folder / "out" / "reward.py").is_file()
 
@@ -95,17 +101,20 @@ def run_process(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def test_from_a_model_to_an_exported_reward_by_a_shell_alone(tmp_path: Path) -> None:
     (tmp_path / "arm.xml").write_text(ARM)
-    ShellAgent(tmp_path, run_command).begin(steps=60_000)
-    stopped = ShellAgent(tmp_path, run_command).stop_in_a_training()
-    assert stopped["status"] == "interrupted"
-    ShellAgent(tmp_path, run_command).end(stopped["resume"])
+    ShellAgent(tmp_path, run_command).begin(steps=2048)
+    goes_on = ShellAgent(tmp_path, run_command).stop(is_training=False)
+    ShellAgent(tmp_path, run_command).go_on(goes_on)
+    ShellAgent(tmp_path, run_command).answer()
+    ShellAgent(tmp_path, run_command).end()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_an_agent_that_is_killed_finds_its_run_again(tmp_path: Path) -> None:
     (tmp_path / "arm.xml").write_text(ARM)
-    run = ShellAgent(tmp_path, run_process).begin(steps=200_000)
+    first = ShellAgent(tmp_path, run_process)
+    run = first.begin(steps=200_000)
+    first.answer()
     command = [sys.executable, "-m", "reward_agent", "runs", "wait", run, "--json"]
     waiting = subprocess.Popen(command, cwd=tmp_path, start_new_session=True)
     time.sleep(3.0)
@@ -114,9 +123,7 @@ def test_an_agent_that_is_killed_finds_its_run_again(tmp_path: Path) -> None:
     again = ShellAgent(tmp_path, run_process)
     assert again.find_run() == run
     assert again.ask("runs", "status", run)["status"] == "running"
-    stopped = again.stop_in_a_training()
-    assert stopped["status"] == "interrupted"
-    again.end(stopped["resume"])
-    subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "test_reward.py"], cwd=tmp_path / "out", check=True
-    )
+    again.go_on(again.stop(is_training=True))
+    again.end()
+    tried = [sys.executable, "-m", "pytest", "-q", "test_reward.py"]
+    subprocess.run(tried, cwd=tmp_path / "out", check=True)
