@@ -13,8 +13,6 @@ from reward_agent.cli.settings import RunsDir
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.errors import UsageError
 
-TOKEN_VARIABLE = "REWARD_AGENT_MCP_TOKEN"
-
 
 def mcp_command(
     http: Annotated[
@@ -28,6 +26,7 @@ def mcp_command(
     from reward_agent.cli.app import app
 
     try:
+        from reward_agent.mcp.calls import TOKEN_VARIABLE
         from reward_agent.mcp.server import make_server, serve_http, serve_stdio
     except ModuleNotFoundError as error:
         raise UsageError(

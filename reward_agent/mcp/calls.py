@@ -28,6 +28,8 @@ from reward_agent.records.store import now_utc
 from reward_agent.types import FileRecord
 
 CALLS_DIR = "calls"
+# The server's token is none of a command's business.
+TOKEN_VARIABLE = "REWARD_AGENT_MCP_TOKEN"
 _MAX_ANSWER_BYTES = 16 * 2**20
 _MAX_ERROR_BYTES = 64 * 2**10
 _MOST_KEPT = 50
@@ -74,6 +76,7 @@ class Calls:
         guard(folder)
         own = {"REWARD_AGENT_RUNS_DIR": str(self._runs_dir), VIA_VARIABLE: "mcp"}
         environ = {**os.environ, **own}
+        environ.pop(TOKEN_VARIABLE, None)
         with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
             process = subprocess.Popen(
                 [sys.executable, "-m", "reward_agent", *words],

@@ -37,7 +37,9 @@ from reward_agent.text import WITHHELD, hide_credentials
 
 ENVIRONMENT_PREFIX = "REWARD_AGENT_"
 # Variables with the prefix that are not settings of a run.
-OTHER_VARIABLES = {"RUNS_DIR", "ENVS_DIR", "PROMPTS_DIR", "DEBUG"}
+OTHER_VARIABLES = {
+    "RUNS_DIR", "ENVS_DIR", "PROMPTS_DIR", "DOCS_DIR", "DEBUG", "VIA", "MCP_TOKEN",
+}  # fmt: skip
 # Of a header or of a field of a call; counts of tokens are none.
 _SECRET_NAME = re.compile(r"(?i)key|token(?!s)|secret|passw|auth(?!or)|cookie|credential|signature")
 _REFERENCE = re.compile(r"(?:[A-Za-z]+ )?\$\{\w+\}")
