@@ -32,7 +32,7 @@ _SCRIPT = Path(__file__).with_name("gymnasium_host.py")
 _DROPPED = ("PYTHONPATH", "PYTHONHOME", PYTHON_VARIABLE)
 # Read when graphics are loaded, and so may be said late.
 _GRAPHICS = ("MUJOCO_GL", "PYOPENGL_PLATFORM", "SDL_VIDEODRIVER")
-_ASK_S = 60.0
+_ASK_S, _END_S = 60.0, 5.0
 _QUESTION = """
 import json, os, sys, sysconfig
 names = [sys.prefix, sys.base_prefix, *sys.path, *sysconfig.get_paths().values()]
@@ -102,10 +102,9 @@ class HostProcess:
         except OSError:
             line = b""
         if not line.endswith(b"\n"):
-            code = self.process.wait()
-            how = f"signal {-code}" if code < 0 else f"exit code {code}"
             raise EnvironmentFailure(
-                f"the environment's process ({self.name}) ended by itself ({how}) during {do!r}",
+                f"the environment's process ({self.name}) ended by itself{self._tell_end()} during "
+                f"{do!r}",
                 "see what it printed in the job's output; it may lack memory or a package",
             )
         answer: dict[str, Any] = json.loads(line)
@@ -128,6 +127,14 @@ class HostProcess:
             self.ask("seal", program=program.hex(), call=call)
         except EnvError as error:
             raise DataError(error.message, "accept less with --sandbox any") from error
+
+    def _tell_end(self) -> str:
+        """Say how the process ended, as far as that can be asked."""
+        try:
+            code = self.process.wait(_END_S)
+        except (OSError, subprocess.SubprocessError):  # a sealed process may not ask
+            return ""
+        return f" (signal {-code})" if code < 0 else f" (exit code {code})"
 
     def make(self, **given: Any) -> tuple[int, dict[str, Any], dict[str, NDArray[Any]]]:
         """Make a group; return its number, what it is, and its arrays."""
