@@ -37,6 +37,7 @@ from reward_agent.records.events import (
     SandboxChosen,
     Scored,
     SessionOpened,
+    Steered,
     TrainedUntil,
     TrainingProgress,
     Warned,
@@ -45,6 +46,7 @@ from reward_agent.records.events import (
 from reward_agent.records.judgement import find_order_conflicts
 from reward_agent.records.layers import render_value
 from reward_agent.records.settings import ROLES, ModelSettings
+from reward_agent.records.steering import read_steering
 from reward_agent.records.timing import describe_shares
 from reward_agent.records.trial import list_pictures, list_retrials, read_trial
 from reward_agent.report.given import trace_given
@@ -193,6 +195,8 @@ def _describe_round(event: Event, unit: str) -> Text | None:
             mark = _mark(event.outcome.kind == "accepted")
             origin = (f"  {event.origin}" if event.origin else "", "dim")
             return Text.assemble(mark, f" {event.id}", origin, f"  {event.outcome}")
+        case Steered():
+            return Text.assemble(("  steered", "yellow"), f" by {event.by}: {event.told}")
         case Scored():
             at = f"  {event.candidate} at {event.steps:,} steps:"
             return Text.assemble((at, "dim"), f" search score {show_number(event.score)} {unit}")
@@ -247,6 +251,7 @@ def show_run(store: RunStore, run: RunRecord) -> None:
             _add_rows(table, index, candidate, run)
     answer_console.print(table)
     _show_given(store, run)
+    _show_steering(store)
     _show_judgements(store)
     _show_trials(store, run)
     _show_settings(run)
@@ -273,6 +278,13 @@ def _list_unused(run: RunRecord) -> frozenset[str]:
     except (UnknownNameError, UsageError):  # of a package that is not here
         unused = []
     return frozenset.intersection(*unused) if unused else frozenset()
+
+
+def _show_steering(store: RunStore) -> None:
+    """Write what a person did while the run searched."""
+    for taken in read_steering(store.dir):
+        when = f"{taken.act.time}, {name_round(taken.iteration)}, by {taken.by}"
+        print_text(f"\nsteered  {taken}\n         {when}")
 
 
 def _show_given(store: RunStore, run: RunRecord) -> None:

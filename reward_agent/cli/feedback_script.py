@@ -86,7 +86,7 @@ def _change_metric(session: Session, script: Script) -> None:
     if script.metric is not None:
         session.replace_metric(script.metric)
     if script.edit_metric is not None:
-        trial = session.edit_metric(_read(script.edit_metric))
+        trial = session.edit_metric(read_program(script.edit_metric))
         if trial.refusal:
             raise DataError(f"the metric is refused: {trial.refusal}", "correct it")
     if script.accept_metric:
@@ -97,7 +97,7 @@ def _change_metric(session: Session, script: Script) -> None:
 
 def _train_edit(session: Session, path: Path, about: str) -> None:
     parent = session.find(about) if about else session.need_current()
-    source = _read(path)
+    source = read_program(path)
     report = session.edit(parent.candidate.id, source)
     if not report.is_accepted:
         print_text(render_findings(source, report.findings))
@@ -105,7 +105,8 @@ def _train_edit(session: Session, path: Path, about: str) -> None:
     work(session)
 
 
-def _read(path: Path) -> str:
+def read_program(path: Path) -> str:
+    """Read a text that a person hands in."""
     try:
         return read_text(path)
     except DataError as error:

@@ -237,12 +237,12 @@ def edit_command(
 ) -> None:
     """Train a changed program beside a candidate, from its policy as it is now."""
     from reward_agent.cli.conversation import edit_text
+    from reward_agent.cli.feedback_script import read_program
     from reward_agent.control import steer
-    from reward_agent.definitions.tables import read_text
 
     store = _load(run, runs_dir)
     known = steer.read_program(store, candidate)
-    source = edit_text(known) if file is None else read_text(file)
+    source = edit_text(known) if file is None else read_program(file)
     _tell_result(steer.edit(store, candidate, source or known, _ask_here(), why), as_json)
 
 

@@ -43,6 +43,7 @@ from reward_agent.records.judgement import (
     name_shown,
 )
 from reward_agent.records.settings import list_settings
+from reward_agent.records.steering import STEERING_FILE
 from reward_agent.records.store import SESSION_FILE, Iteration, RunRecord, RunStore
 from reward_agent.summary.summary import TrajectorySummary
 from reward_agent.types import (
@@ -102,6 +103,7 @@ _KINDS = (
     Kind(rf"(?:{_CANDIDATE}|metric/[0-9]{{1,4}})/reply\.md", "text"),
     Kind(_CANDIDATE + r"/summary\.md", "text"),
     Kind(re.escape(SESSION_FILE), "lines", 16 * 2**20),
+    Kind(re.escape(STEERING_FILE), "lines", 16 * 2**20),
     Kind(re.escape(CALLS_FILE), "lines", _MAX_FILE_BYTES),
     Kind(re.escape(REPLIES_FILE), "lines", _MAX_FILE_BYTES),
     Kind(_POLICIES + r"/[A-Za-z0-9_-]{1,64}\.(?:webp|mp4)", "film", _MAX_FILE_BYTES),
@@ -223,7 +225,10 @@ def _clean(store: RunStore, name: str, kind: Kind, cleaner: Cleaner) -> bytes:
 
 
 def _clean_entry(entry: dict[str, Any], cleaner: Cleaner) -> dict[str, Any]:
-    """Clean an entry of a session; a program in it stays a program."""
+    """Clean an entry of a session, or what was steered; a program in it stays a program."""
+    if isinstance(entry.get("act"), dict):
+        nobody = {**entry["act"], "user": ""}
+        return {**cleaner.clean_data(entry), "act": _clean_entry(nobody, cleaner)}
     program = {key: cleaner.clean_code(entry[key]) for key in ("program",) if key in entry}
     return {**cleaner.clean_data(entry), **program}
 

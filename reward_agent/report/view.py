@@ -21,6 +21,7 @@ from reward_agent.records.judgement import (
     find_order_conflicts,
     name_shown,
 )
+from reward_agent.records.steering import Taken, read_steering
 from reward_agent.records.store import Candidate, Iteration, RunRecord, RunStore
 from reward_agent.records.trial import (
     MetricTrial,
@@ -109,6 +110,7 @@ class RunView:
         retrials: what came of examining it again, with rounds that led nowhere.
         climbs: pictures of what a metric was tried on, by behaviour.
         given: what became of the rewards that it started from.
+        steering: what a person did while it searched.
     """
 
     run: RunRecord
@@ -124,6 +126,7 @@ class RunView:
     retrials: tuple[Retrial, ...] = ()
     climbs: tuple[tuple[str, bytes], ...] = ()
     given: tuple[GivenTrace, ...] = ()
+    steering: tuple[Taken, ...] = ()
     untrained: Untrained | None = None
     own: Evaluation | None = None
 
@@ -224,6 +227,7 @@ def load_run_view(run_dir: Path) -> RunView:
         retrials=tuple(list_retrials(store)),
         climbs=tuple(_read_climbs(store)),
         given=trace_given(store, run),
+        steering=read_steering(store.dir),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -16,6 +17,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from reward_agent import report
+from reward_agent.control import steer
+from reward_agent.control.steer import Asker
 from reward_agent.errors import RewardAgentError, UsageError
 from reward_agent.feedback.records import Choice
 from reward_agent.web.live import LiveSession
@@ -55,6 +58,7 @@ def make_app(live: LiveSession) -> Starlette:
         "edit": page.edit,
         "film": page.film,
         "stop": page.stop,
+        "steer": page.steer,
         "metric": page.decide_metric,
     }
     return Starlette(
@@ -142,6 +146,23 @@ class _Page:
     def stop(self, form: Form) -> str:
         self._session.stop()
         return self.parts.render_status()
+
+    def steer(self, form: Form) -> str:
+        """Steer a training that is under way; return what was done."""
+        store, asker, name = self._session.store, Asker("page"), form.get("id", "")
+        steps, why = form.get("steps", ""), form.get("why", "")
+        match form.get("act"):
+            case "pin":
+                result = steer.pin(store, name, asker, why)
+            case "stop":
+                result = steer.stop(store, name, asker, why)
+            case "more" if re.fullmatch("[0-9]{1,12}", steps):
+                result = steer.give_more(store, name, int(steps), asker, why)
+            case "remark":
+                result = steer.remark(store, form.get("words", ""), asker, why)
+            case act:
+                raise UsageError(f"{act!r} is no act", "one of pin, stop, more (steps), remark")
+        return escape(result.told or "asked; it waits for the run")
 
     def decide_metric(self, form: Form) -> str:
         if form.get("verdict") == "accept":

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import threading
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ import pytest
 import reward_agent
 from reward_agent.control import steer
 from reward_agent.errors import Interrupted, RefusedError, UsageError
+from reward_agent.export.bundle import pack_run
 from reward_agent.llm.replies import read_replies
 from reward_agent.records.jobs import INITIAL_POLICY_FILE
 from reward_agent.records.steering import (
@@ -157,6 +161,13 @@ def test_a_steered_run_and_its_repetition(tmp_path: Path, person: Person) -> Non
         hashlib.sha256(given.read_bytes()).digest() == hashlib.sha256(policy.read_bytes()).digest()
     )
 
+    # Whoever reads the run is told, but for the person's name where it is handed over.
+    assert "pinned at" in (store.dir / "report.html").read_text()
+    with zipfile.ZipFile(pack_run(store, tmp_path)) as packed:
+        handed = packed.read("steering.jsonl").decode()
+    assert "Stand still" in handed
+    assert "ada" not in handed
+
     # What was trained is counted, and the best by the task's metric wins.
     run = store.read_run()
     assert run.total_timesteps == sum(c.total_timesteps for c in found.values())
@@ -248,6 +259,34 @@ def leave_odd_requests(run: ActiveRun) -> None:
         (folder / f"{'a' * 32}.json").write_text(text)
         run.steering.take(run.notify)
     assert [path.name for path in folder.iterdir()] == ["other.txt"]
+
+
+def press_buttons(run: ActiveRun) -> list[str]:
+    """Steer from a session's page, whose requests the run takes meanwhile."""
+    from reward_agent.web import app
+
+    page = app._Page(SimpleNamespace(session=SimpleNamespace(store=run.store)))  # type: ignore[arg-type]
+    own, told = name(run.store, 2), []
+    for form in ({"act": "pin", "id": own}, {"act": "more", "id": own, "steps": "9"}):
+        threading.Timer(0.3, run.steering.take, [run.notify]).start()
+        told.append(page.steer(form))
+    for wrong in ({"act": "more", "id": own, "steps": "-1"}, {"act": "leave"}, {}):
+        with pytest.raises(UsageError, match="is no act"):
+            page.steer(wrong)
+    return told
+
+
+def test_a_page_steers_as_the_terminal_does(tmp_path: Path, person: Person) -> None:
+    pytest.importorskip("starlette", reason="the page needs pip install 'reward-agent[web]'")
+    told: list[str] = []
+    person.runs[2, STEPS // 8] = lambda run: told.extend(press_buttons(run))
+    store = design(tmp_path, candidates=1, racing="halving", early_stop=True)
+    own = by_margin(store)[2]
+    assert told == [
+        f"{own.id} pinned at {SLICE:,} env steps: racing does not stop it",
+        f"{own.id} given 9 env steps more at {SLICE:,} env steps",
+    ]
+    assert [item.act.via for item in read_steering(store.dir)] == ["page", "page"]
 
 
 def test_what_cannot_be_done_is_told_and_does_nothing(tmp_path: Path, person: Person) -> None:

@@ -23,6 +23,7 @@ function showProgress(event) {
     const bar = document.createElement("progress");
     const rate = document.createElement("span");
     line.append(name, bar, rate);
+    for (const act of ["stop", "more"]) line.append(makeSteer(event, act));
     jobs.append(line);
   }
   const steps = event.total_timesteps || 0;
@@ -33,6 +34,18 @@ function showProgress(event) {
   const pace = event.steps_per_s ? " · " + Math.round(event.steps_per_s).toLocaleString() + "/s" : "";
   const left = event.steps_per_s ? " · " + Math.ceil((event.total - steps) / event.steps_per_s) + " s" : "";
   line.querySelector("span").textContent = Math.round(steps).toLocaleString() + " steps" + pace + left;
+}
+
+// A training that is under way is stopped, or given half as many steps again.
+function makeSteer(event, act) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = act === "stop" ? "Stop" : "More";
+  button.title = act === "stop" ? "train it no further than to the end of its slice" : "half as many steps again";
+  button.addEventListener("click", () => htmx.ajax("POST", "/do/steer", {
+    target: "#steered", values: { act: act, id: event.candidate, steps: Math.ceil(event.total / 2) },
+  }));
+  return button;
 }
 
 function showStage(text) {
