@@ -230,8 +230,10 @@ class GymnasiumArtist:
         # Of pygame, which would look for a screen.
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
         self._card, self._size = card, (width, height)
-        # A first picture loads what draws, which a sealed process could not.
-        self._begin(0).draw()
+        # A first picture loads what draws, which a sealed process could not; a person's own
+        # function, perhaps a stranger's, runs in a sealed one alone.
+        if card.model.function is None:
+            self._begin(0).draw()
 
     def draw(self, footage: Footage, steps: Sequence[float]) -> Iterator[Frame]:
         """Yield a picture ``(height, width, 3)`` of the state before each of the steps."""

@@ -10,7 +10,9 @@ import pytest
 
 from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.errors import DataError, EnvironmentFailure
-from reward_agent.simulation.backends import make_simulation
+from reward_agent.simulation import gymnasium_batch
+from reward_agent.simulation.backends import Footage, make_simulation
+from reward_agent.simulation.gymnasium_batch import GymnasiumArtist
 from reward_agent.worker.check_env import check_card
 
 ENVS = Path(__file__).parents[1] / "support" / "envs"
@@ -188,3 +190,50 @@ def test_check_names_a_key_that_the_info_never_has() -> None:
     found = check_card(make_card("make_odd", {"x": "info/is_sucess"}))
     [message] = [f.message for f in found.findings if f.rule == "card/info"]
     assert "did you mean 'info/is_success'" in message
+
+
+class Painted:
+    """Draws how often its environment was stepped, as a grey that many levels bright."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.group, self._n = self, 0
+
+    def step(self, action: Any) -> None:
+        self._n += 1
+
+    def draw(self) -> np.ndarray:
+        return np.full((20, 30, 3), self._n, np.uint8)
+
+    def reset(self) -> None:
+        self._n = 0
+
+    close = reset
+
+
+def test_an_episode_is_drawn_by_playing_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gymnasium_batch, "GymnasiumSimulation", Painted)
+    artist = GymnasiumArtist(make_card("make_odd"), 16, 12)
+    footage = Footage(np.zeros((9, 0)), "", "", {}, np.zeros((8, 2)), seed=3)
+    frames = list(artist.draw(footage, [0, 2.5, 7]))
+    assert [int(frame.max()) for frame in frames] == [0, 2, 7]
+    assert {frame.shape for frame in frames} == {(12, 16, 3)}
+
+
+def test_function_of_a_person_draws_nothing_before_the_seal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = []
+    monkeypatch.setattr(
+        gymnasium_batch, "GymnasiumSimulation", lambda *a, **k: made.append(a) or Painted()
+    )
+    GymnasiumArtist(make_card("make_odd"), 16, 12)
+    assert made == []
+    GymnasiumArtist(load_env(CART_POLE), 16, 12)
+    assert len(made) == 1
+
+
+def test_environment_that_draws_nothing_says_so() -> None:
+    artist = GymnasiumArtist(make_card("make_odd"), 16, 12)
+    footage = Footage(np.zeros((2, 0)), "", "", {}, np.zeros((1, 2)))
+    with pytest.raises(DataError, match="odd_envs:make_odd"):
+        list(artist.draw(footage, [0]))
