@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from reward_agent.cli import steer
 from reward_agent.cli.app import app
+from reward_agent.definitions.card import load_env
 from reward_agent.errors import ConsentError, RewardAgentError
 from reward_agent.mcp.arguments import make_model, read_arguments
 from reward_agent.mcp.places import CHECKS, Place, check_places
 from reward_agent.mcp.plain import MAX_CHARS, fence, make_plain
 from reward_agent.mcp.table import TOOLS, Tool
 from reward_agent.mcp.tools import Bound, Tools, show
+from reward_agent.records.layers import resolve_settings
 from reward_agent.records.store import RunStore
 
 # Arguments that are words or numbers: nothing is opened by them.
@@ -249,3 +252,15 @@ def test_the_table_in_the_docs_is_the_table() -> None:
     expected = [f"| `{tool.name}` | `reward-agent {' '.join((tool.command, *tool.fixed))}` |"
                 for tool in TOOLS]  # fmt: skip
     assert rows == expected
+
+
+@pytest.mark.parametrize(("mark", "via"), [("mcp", "mcp"), ("", "terminal"), ("page", "terminal")])
+def test_who_steers_by_a_tool_is_told_so(mark: str, via: str, monkeypatch) -> None:
+    monkeypatch.setenv("REWARD_AGENT_VIA", mark)
+    assert steer._ask_here().via == via
+
+
+def test_marks_of_the_server_are_no_settings(tmp_path: Path) -> None:
+    marks = {"REWARD_AGENT_VIA": "mcp", "REWARD_AGENT_MCP_TOKEN": "xyzzy"}
+    budget = load_env("hopper").budget
+    assert "xyzzy" not in str(resolve_settings({}, budget, "hopper", marks, tmp_path))
