@@ -47,6 +47,7 @@ _UNITS = (
     (re.compile(r"\bdeg(?:rees?)?\b|°", re.I), "deg"),
     (re.compile(r"\(N\)|\bnewtons?\b"), "N"),
     (re.compile(r"\((?:m|meters?|metres?)\)|\bmet(?:er|re)s?\b|^m$", re.I), "m"),
+    (re.compile(r"\((?:s|sec|seconds?)\)"), "s"),
     (re.compile(r"\b(?:unitless|dimensionless)\b", re.I), "1"),
 )
 

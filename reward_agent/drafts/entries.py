@@ -245,8 +245,8 @@ def _judge(entry: Entry, entries: Sequence[Entry], found: Found) -> Entry:
     """Hold a row against what was found of its entry."""
     fact, row = entry.fact, entry.row
     plain = replace(entry, signal=fact.signal, unit=fact.signal.unit if fact.signal else "")
-    if fact.is_flag and not fact.signal:
-        plain = replace(plain, unit="0/1")
+    if not fact.signal and (fact.is_flag or fact.trig):
+        plain = replace(plain, unit="0/1" if fact.is_flag else "1")
     if row is None:
         return plain
     if fact.is_constant:
@@ -385,7 +385,9 @@ def _judge_rate(
     if not _share(row, partner.row):
         return _refuse(entry, f"it is the rate of {partner.title}, which is of something else")
     unit = partner.row.unit
-    expected = f"{unit}/s" if unit and "/" not in unit else ""
+    expected = f"{unit}/s" if unit not in ("", "1") and "/" not in unit else ""
+    if partner.fact.turn is not None:  # the angle was computed, in rad
+        unit, expected = "rad", "rad/s"
     fits = abs(entry.fact.rate_dt / found.dt - 1) < _DT_SLACK if found.dt else True
     if not fits:
         words = (
@@ -396,7 +398,8 @@ def _judge_rate(
         return replace(entry, status="checked", unit="1", report=report)
     if row.unit and expected and row.unit != expected:
         words = f"the docstring says {row.unit}, but it is the rate of {partner.title}, in {unit}"
-        return replace(entry, status="checked", unit="", report=f"{entry.title}: {words}")
+        known = expected if partner.fact.turn is not None else ""
+        return replace(entry, status="checked", unit=known, report=f"{entry.title}: {words}")
     return replace(entry, status="checked", unit=row.unit or expected)
 
 

@@ -145,7 +145,7 @@ def _count_alike(entries: Sequence[Entry], start: int) -> int:
 
 def _find_family(entry: Entry) -> str | None:
     """Return what an entry without a name is one of; None where it has one."""
-    if entry.text or (entry.signal and entry.signal.kind in _AXES):
+    if entry.text or entry.fact.trig or (entry.signal and entry.signal.kind in _AXES):
         return None
     if entry.signal is not None:
         return entry.signal.label.split(" of ")[0]
@@ -223,6 +223,8 @@ def _name_run(run: Sequence[Entry]) -> str:
         return _name_signal(entry, len(run))
     if entry.signal:
         return make_name(split_words(entry.signal.label.split(" of ")[0]), "entries")
+    if entry.fact.trig:
+        return make_name([entry.fact.trig, str(entry.index)], "entry")
     if len(run) == 1:
         return make_name([*split_words(entry.leaf.key or "observation"), str(entry.index)], "entry")
     return make_name([*split_words(entry.leaf.key or "observation"), "entries"], "entries")
@@ -268,15 +270,22 @@ def _describe(run: Sequence[Entry]) -> str:
         label = f"from {label} on"
     if first.text and first.status == "checked":
         words = f"{first.text}{f' to {last.text}' if len(run) > 1 else ''}"
+        if first.report:  # of the unit, which may stand in the text, too
+            words = re.sub(r"\s*\([^)]*\)", "", words)
         words += f": {label}" if label else ""
     elif first.text:
         words = f"{first.text} (says the docstring; that could not be tried)"
     elif label:
         words = label
+    elif first.fact.trig and first.fact.turn is not None:
+        other = "sine" if first.fact.trig == "cosine" else "cosine"
+        beside = first.fact.turn - first.leaf.start
+        words = f"{first.fact.trig} of an angle whose {other} is entry {beside}"
     else:
         place = f"entries {first.index} to {last.index}" if len(run) > 1 else f"entry {first.index}"
         words = f"{place} of {first.leaf.source}: nothing tells what"
-    if first.fact.rate_of is not None and not first.text and len(run) == 1:
+    is_rate = first.fact.rate_of is not None and not first.fact.trig
+    if first.fact.rate_of is not None and is_rate and not first.text and len(run) == 1:
         words += f"; it is the rate of entry {first.fact.rate_of - first.leaf.start}"
     n_still = sum(entry.fact.is_constant for entry in run)
     if n_still and len(run) > 1:

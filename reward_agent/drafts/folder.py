@@ -46,7 +46,7 @@ class NewEnv:
 
     Args:
         folder: where it lies.
-        model: the model's file, seen from there.
+        model: the model's file, seen from there; of an environment its id and what simulates it.
         n_files: how many files the model has.
         n_bytes: their size.
         facts: of the model.
@@ -80,7 +80,8 @@ class NewEnv:
         lines = [f"{name}: {text}" for name, text in self.facts.items()]
         files = "1 file" if self.n_files == 1 else f"{self.n_files} files"
         if self.n_files:
-            lines += [f"copied: {files}, {size}, to {place}/{self.model}".rstrip("/")]
+            is_model = self.model.startswith(f"{MODEL_FOLDER}/")
+            lines += [f"copied: {files}, {size}, to {place}{f'/{self.model}' if is_model else ''}"]
         lines += self.said
         lines += [f"warning: {text}" for text in self.warnings]
         lines += ["", "said of its parts, and tried:", *self.claims] if self.claims else []

@@ -146,6 +146,9 @@ def test_cosine_and_sine_are_told_apart_by_the_rate() -> None:
     found = Found(facts, [episode], DT, ())
     entries, _ = judge_entries([Leaf("observation", 0, 3)], Docstring((DocTable(rows),)), found)
     assert [entry.status for entry in entries[:2]] == ["wrong", "wrong"]
+    rows = (*rows, Row(2, 2, "angular velocity of the angle", unit="deg/s"))
+    entries, _ = judge_entries([Leaf("observation", 0, 3)], Docstring((DocTable(rows),)), found)
+    assert "says deg/s, but it is the rate of" in entries[2].report
 
 
 def test_what_was_never_moved_is_not_checked() -> None:
