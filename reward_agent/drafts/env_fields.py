@@ -262,30 +262,9 @@ def shorten(text: str) -> str:
 
 def _describe(run: Sequence[Entry]) -> str:
     """Say what a field is, and whether that was tried."""
-    first, last = run[0], run[-1]
-    label = first.signal.label if first.signal else ""
-    if len(run) > 1 and label and first.signal and first.signal.axis:
-        label = label.rpartition(",")[0] + ": " + ", ".join(_AXES[first.signal.kind][: len(run)])
-    elif len(run) > 1 and label:
-        label = f"from {label} on"
-    if first.text and first.status == "checked":
-        words = f"{first.text}{f' to {last.text}' if len(run) > 1 else ''}"
-        if first.report:  # of the unit, which may stand in the text, too
-            words = re.sub(r"\s*\([^)]*\)", "", words)
-        words += f": {label}" if label else ""
-    elif first.text:
-        words = f"{first.text} (says the docstring; that could not be tried)"
-    elif label:
-        words = label
-    elif first.fact.trig and first.fact.turn is not None:
-        other = "sine" if first.fact.trig == "cosine" else "cosine"
-        beside = first.fact.turn - first.leaf.start
-        words = f"{first.fact.trig} of an angle whose {other} is entry {beside}"
-    else:
-        place = f"entries {first.index} to {last.index}" if len(run) > 1 else f"entry {first.index}"
-        words = f"{place} of {first.leaf.source}: nothing tells what"
-    is_rate = first.fact.rate_of is not None and not first.fact.trig
-    if first.fact.rate_of is not None and is_rate and not first.text and len(run) == 1:
+    first, words = run[0], _say(run)
+    is_rate = not first.text and not first.fact.trig and len(run) == 1
+    if is_rate and first.fact.rate_of is not None:
         words += f"; it is the rate of entry {first.fact.rate_of - first.leaf.start}"
     n_still = sum(entry.fact.is_constant for entry in run)
     if n_still and len(run) > 1:
@@ -293,6 +272,37 @@ def _describe(run: Sequence[Entry]) -> str:
     if not first.unit:
         words += "; its unit is not known"
     return make_plain(words, MOST_DOC_CHARS)
+
+
+def _say(run: Sequence[Entry]) -> str:
+    """Return what entries are called: by the docstring, by MuJoCo, by what was found; or where."""
+    first, last, label = run[0], run[-1], _label(run)
+    if first.text and first.status == "checked":
+        words = f"{first.text}{f' to {last.text}' if len(run) > 1 else ''}"
+        if first.report:  # of the unit, which may stand in the text, too
+            words = re.sub(r"\s*\([^)]*\)", "", words)
+        return f"{words}: {label}" if label else words
+    if first.text:
+        return f"{first.text} (says the docstring; that could not be tried)"
+    if label:
+        return label
+    if first.fact.trig and first.fact.turn is not None:
+        other = "sine" if first.fact.trig == "cosine" else "cosine"
+        beside = first.fact.turn - first.leaf.start
+        return f"{first.fact.trig} of an angle whose {other} is entry {beside}"
+    place = f"entries {first.index} to {last.index}" if len(run) > 1 else f"entry {first.index}"
+    return f"{place} of {first.leaf.source}: nothing tells what"
+
+
+def _label(run: Sequence[Entry]) -> str:
+    """Return what the simulator calls entries; '' where it does not."""
+    signal = run[0].signal
+    if signal is None or len(run) == 1:
+        return signal.label if signal else ""
+    if signal.axis:
+        axes = ", ".join(_AXES[signal.kind][: len(run)])
+        return f"{signal.label.rpartition(',')[0]}: {axes}"
+    return f"from {signal.label} on"
 
 
 def _describe_part(run: Sequence[Entry], part: str) -> str:

@@ -52,6 +52,7 @@ def find_simulator(env: Any) -> Simulator | None:
     for holder in (inner, *list(getattr(inner, "__dict__", {}).values())):
         model, data = getattr(holder, "model", None), getattr(holder, "data", None)
         if isinstance(model, mujoco.MjModel) and isinstance(data, mujoco.MjData):
+            mujoco.mj_forward(model, data)  # before its first reset no axis is known
             simulator = Simulator(model, data, holder, ())
             made = [signals for _, signals in _list_arrays(simulator)]
             simulator.signals = tuple(signal for some in made for signal in some)

@@ -108,6 +108,15 @@ def test_joints_of_mujoco_are_checked_and_the_second_table_is_not_taken(tmp_path
     assert "reach" in list_tasks(card)
 
 
+def test_the_root_of_a_robot_plays_its_roles(tmp_path: Path) -> None:
+    card = load(draft(tmp_path, "Hopper-v5"), tmp_path)
+    roles = {field.role: field.source for field in card.state if field.role}
+    assert roles["height"] == "observation[0]"
+    assert roles["forward_velocity"] == "observation[5]"
+    assert roles["pitch"] == "observation[1]"  # its hinge turns about y: positive tips forward
+    assert "go_forward" in list_tasks(card)
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
