@@ -625,7 +625,9 @@ def find_candidate(name: str, known: Iterable[str]) -> str:
     return matches[0]
 
 
-def make_run_dir(runs_dir: Path, env: str, task: str, name: str | None = None) -> Path:
+def make_run_dir(
+    runs_dir: Path, env: str, task: str, name: str | None = None, ending: str = ""
+) -> Path:
     """Make the folder of a new run; runs that begin in the same second have one each.
 
     Args:
@@ -634,9 +636,10 @@ def make_run_dir(runs_dir: Path, env: str, task: str, name: str | None = None) -
         task: name of the task.
         name: what a person calls the run, in place of environment and task; see
             ``check_run_name``.
+        ending: what else its name ends with, such as ``_train``.
     """
     make_folder(runs_dir)
-    whole = make_run_id(env, task) if name is None else f"{_stamp()}_{name}"
+    whole = (make_run_id(env, task) if name is None else f"{_stamp()}_{name}") + ending
     for number in itertools.count(1):
         folder = runs_dir / (whole if number == 1 else f"{whole}-{number}")
         with suppress(FileExistsError):

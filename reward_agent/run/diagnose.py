@@ -34,7 +34,7 @@ from reward_agent.records.store import (
     DIAGNOSIS_FILE,
     DIAGNOSIS_PAGE,
     Candidate,
-    make_run_id,
+    make_run_dir,
     name_candidate,
 )
 from reward_agent.report.diagnosis import render_diagnosis_page
@@ -116,8 +116,9 @@ def diagnose(
     card.check_learner()
     card.learner.require()
     [taken] = take_rewards([Path(file)], card, settings, takes_broken=True)
-    name = f"{make_run_id(card.name, Path(file).stem)}_diagnose"
-    folder = (folder or find_runs_dir() / name).absolute()
+    stem = Path(file).stem
+    folder = folder or make_run_dir(find_runs_dir(), card.name, stem, ending="_diagnose")
+    folder = folder.absolute()
     scored_by = NO_METRIC if spec is None else choose_metric(card, spec, metric)
     with (
         _open_analyzer(settings, folder, environ) as analyzer,

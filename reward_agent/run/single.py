@@ -35,7 +35,7 @@ from reward_agent.records.jobs import (
 from reward_agent.records.layers import resolve_settings
 from reward_agent.records.options import RunOptions
 from reward_agent.records.settings import ClusterSettings, ModelSettings, RunSettings
-from reward_agent.records.store import make_run_id
+from reward_agent.records.store import make_run_dir
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.source import defines_reward, parse_source
 from reward_agent.run.active import NO_METRIC, Lab, Metric, try_own_card
@@ -208,7 +208,8 @@ def train(
     card.learner.require()
     program = RewardProgram(source if source is not None else _read_reference(card, spec))
     _refuse_bad(check_program(program, card))
-    folder = (folder or find_runs_dir() / f"{make_run_id(card.name, task)}_train").absolute()
+    folder = folder or make_run_dir(find_runs_dir(), card.name, task, ending="_train")
+    folder = folder.absolute()
     training_dir = folder / "training"
     with open_lab(card, settings, choose_metric(card, spec, metric)) as lab:
         try_own_card(lab)
