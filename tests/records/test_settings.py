@@ -128,7 +128,7 @@ def test_where_and_how_a_run_is_carried_out_is_not_in_the_digest_of_a_sweep() ->
         "executor", "ray_address", "job_cpus", "job_gpus", "slots", "sandbox",
         "training_timeout_s", "memory_mib", "video", "cache", "trust_config", "python",
         "silence_timeout_s", "call_timeout_s", "attempts", "concurrency", "context_tokens",
-        "pictures",
+        "pictures", "own_reward",
     }  # fmt: skip
 
 
