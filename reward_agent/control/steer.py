@@ -23,7 +23,7 @@ from reward_agent.records.steering import (
     Edit,
     More,
     Pin,
-    Remark,
+    SteeringRemark,
     Stop,
     Taken,
     Unpin,
@@ -136,7 +136,7 @@ def remark(
             f"run {run.id} has spent its {spent}: no round reads a remark any more",
             f"give a higher limit when you take it up: {store.resume_command}",
         )
-    return _ask(store, _make(store, Remark, asker, why, words=words.strip()), wait_s)
+    return _ask(store, _make(store, SteeringRemark, asker, why, words=words.strip()), wait_s)
 
 
 def edit(

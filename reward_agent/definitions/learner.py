@@ -59,7 +59,7 @@ class PPOSettings(Record):
 
 
 @dataclass(frozen=True)
-class Bounds:
+class Tunable:
     """A hyper-parameter that a reward program may set for its own training, and its range.
 
     Args:
@@ -90,18 +90,18 @@ class Bounds:
 
 # By the names of the library. A learner has those of them that it takes.
 TUNABLE = {
-    "gamma": Bounds(0.8, 0.9999, "discount of a control step; nearer 1 looks further ahead"),
-    "learning_rate": Bounds(1e-5, 3e-3, "step size of the update"),
-    "final_learning_rate_share": Bounds(0.0, 1.0, "it falls linearly to this share of itself"),
-    "ent_coef": Bounds(0.0, 0.05, "bonus for actions that vary"),
-    "log_std_init": Bounds(-3.0, 0.5, "log of the actions' first standard deviation"),
-    "std_hold_share": Bounds(0.0, 1.0, "share of the training in which it falls no lower"),
-    "noise_correlation": Bounds(
+    "gamma": Tunable(0.8, 0.9999, "discount of a control step; nearer 1 looks further ahead"),
+    "learning_rate": Tunable(1e-5, 3e-3, "step size of the update"),
+    "final_learning_rate_share": Tunable(0.0, 1.0, "it falls linearly to this share of itself"),
+    "ent_coef": Tunable(0.0, 0.05, "bonus for actions that vary"),
+    "log_std_init": Tunable(-3.0, 0.5, "log of the actions' first standard deviation"),
+    "std_hold_share": Tunable(0.0, 1.0, "share of the training in which it falls no lower"),
+    "noise_correlation": Tunable(
         0.0, 0.95, "of the noise from step to step: whole movements are tried, not single actions"
     ),
-    "noise_std": Bounds(0.0, 0.5, "noise on the actions"),
-    "gae_lambda": Bounds(0.8, 1.0, "how far advantages trust what was paid over the critic"),
-    "net_arch": Bounds(8, 512, "sizes of the hidden layers", most=3),
+    "noise_std": Tunable(0.0, 0.5, "noise on the actions"),
+    "gae_lambda": Tunable(0.8, 1.0, "how far advantages trust what was paid over the critic"),
+    "net_arch": Tunable(8, 512, "sizes of the hidden layers", most=3),
 }
 
 
@@ -126,7 +126,7 @@ class LearnerKind(Plugin):
     takes_choices: bool = False
 
     @property
-    def tunable(self) -> dict[str, Bounds]:
+    def tunable(self) -> dict[str, Tunable]:
         """What a program may set of its hyper-parameters; nothing where they are not known."""
         known = {*self.defaults, *self.defaults.get("policy_kwargs", ())}
         return {name: bounds for name, bounds in TUNABLE.items() if name in known}

@@ -22,7 +22,7 @@ _MOST_PLACES = 120  # that are looked at from each other
 
 
 @dataclass(frozen=True)
-class Signal:
+class ColumnSignal:
     """Something that the simulator itself tells.
 
     Args:
@@ -56,13 +56,13 @@ class Scattered:
 
     columns: Array
     values: Array
-    signals: tuple[Signal, ...]
+    signals: tuple[ColumnSignal, ...]
     moved: NDArray[np.bool_]
     parts: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
-class Fact:
+class ColumnFact:
     """What is known of an entry.
 
     Args:
@@ -88,7 +88,7 @@ class Fact:
     is_constant: bool
     is_flag: bool
     is_whole: bool
-    signals: tuple[Signal, ...] = ()
+    signals: tuple[ColumnSignal, ...] = ()
     movers: frozenset[tuple[str, ...]] | None = None
     rate_of: int | None = None
     rate_dt: float = 0.0
@@ -98,14 +98,14 @@ class Fact:
     trig: str = ""
 
     @property
-    def signal(self) -> Signal | None:
+    def signal(self) -> ColumnSignal | None:
         """What it is; None where nothing is the same as it."""
         return self.signals[0] if self.signals else None
 
 
 def find_facts(
     episodes: Sequence[Array], scattered: Scattered | None, sampled: Scattered | None = None
-) -> list[Fact]:
+) -> list[ColumnFact]:
     """Return what is known of each entry.
 
     Args:
@@ -137,7 +137,7 @@ def find_facts(
         kinds = np.unique(values) if len(values) else np.zeros(1)
         partner = partners.get(i)
         facts.append(
-            Fact(
+            ColumnFact(
                 low=float(values.min()),
                 high=float(values.max()),
                 is_constant=bool(np.ptp(all_values) <= _SAME * max(1.0, abs(values[0]))),
@@ -156,12 +156,12 @@ def find_facts(
     return facts
 
 
-def match_signals(scattered: Scattered) -> list[tuple[Signal, ...]]:
+def match_signals(scattered: Scattered) -> list[tuple[ColumnSignal, ...]]:
     """Return for each entry the signals that were the same as it in every state."""
     columns, values = scattered.columns, scattered.values
     moves = np.ptp(values, axis=0) > _SAME
     numbers = np.flatnonzero(moves & np.isfinite(values).all(axis=0))
-    found: list[tuple[Signal, ...]] = []
+    found: list[tuple[ColumnSignal, ...]] = []
     for i in range(columns.shape[1]):
         column = columns[:, i]
         if not np.isfinite(column).all() or np.ptp(column) <= _SAME:
@@ -174,7 +174,7 @@ def match_signals(scattered: Scattered) -> list[tuple[Signal, ...]]:
     return found
 
 
-def _list_differences(scattered: Scattered, column: Array) -> Iterator[Signal]:
+def _list_differences(scattered: Scattered, column: Array) -> Iterator[ColumnSignal]:
     """Yield what an entry is that tells where one thing is, seen from another, or how far."""
     signals = scattered.signals
     starts = [j for j, s in enumerate(signals) if s.kind == "place" and s.axis == "x"]
@@ -192,11 +192,11 @@ def _list_differences(scattered: Scattered, column: Array) -> Iterator[Signal]:
             yield _tell_apart(signals[j], signals[starts[i + 1 + k]], "distance", "")
 
 
-def _tell_apart(one: Signal, other: Signal, kind: str, axis: str) -> Signal:
+def _tell_apart(one: ColumnSignal, other: ColumnSignal, kind: str, axis: str) -> ColumnSignal:
     what, seen = (signal.label.removesuffix(", x") for signal in (one, other))
     seen = seen.removeprefix("place of ")
     label = f"{what}, seen from {seen}, {axis}" if axis else f"distance of {what[9:]} from {seen}"
-    return Signal(label, (*one.names, *other.names), "m", kind, axis)
+    return ColumnSignal(label, (*one.names, *other.names), "m", kind, axis)
 
 
 def _find_movers(scattered: Scattered | None, i: int) -> frozenset[tuple[str, ...]] | None:

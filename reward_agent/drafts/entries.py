@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from reward_agent.drafts.columns import RATE, Array, Fact, Signal, measure_rate
+from reward_agent.drafts.columns import RATE, Array, ColumnFact, ColumnSignal, measure_rate
 from reward_agent.drafts.docstring import Docstring, DocTable, Row, read_sentence
 from reward_agent.drafts.words import split_words
 
@@ -53,7 +53,7 @@ class Leaf:
 
 
 @dataclass(frozen=True)
-class Entry:
+class EnvEntry:
     """One number of an observation, with what is known and said of it.
 
     Args:
@@ -69,12 +69,12 @@ class Entry:
 
     leaf: Leaf
     index: int
-    fact: Fact
+    fact: ColumnFact
     row: Row | None = None
     status: Status = "unknown"
     unit: str = ""
     report: str = ""
-    signal: Signal | None = None
+    signal: ColumnSignal | None = None
 
     @property
     def text(self) -> str:
@@ -100,7 +100,7 @@ class Found:
         objects: names of all that the simulator has.
     """
 
-    facts: Sequence[Fact]
+    facts: Sequence[ColumnFact]
     episodes: Sequence[Array]
     dt: float
     objects: Collection[str]
@@ -119,9 +119,9 @@ def list_leaves(names: Mapping[str, tuple[int, int]], n: int) -> list[Leaf]:
 
 def judge_entries(
     leaves: Sequence[Leaf], doc: Docstring, found: Found
-) -> tuple[list[Entry], list[str]]:
+) -> tuple[list[EnvEntry], list[str]]:
     """Return every entry, and what is to be said of the docstring's tables as a whole."""
-    entries, said = list[Entry](), list[str]()
+    entries, said = list[EnvEntry](), list[str]()
     for leaf in leaves:
         rows, words = _choose_rows(leaf, leaves, doc)
         judged = _judge_leaf(leaf, rows, found)
@@ -215,10 +215,12 @@ def _note_kinds(doc: Docstring, objects: Collection[str]) -> Iterator[str]:
         )
 
 
-def _find_shift(leaf: Leaf, rows: Mapping[int, Row], found: Found, judged: Sequence[Entry]) -> int:
+def _find_shift(
+    leaf: Leaf, rows: Mapping[int, Row], found: Found, judged: Sequence[EnvEntry]
+) -> int:
     """Return by how much a whole table is off; 0 where its rows fit best as they are numbered."""
 
-    def count(entries: Sequence[Entry]) -> tuple[int, int]:
+    def count(entries: Sequence[EnvEntry]) -> tuple[int, int]:
         wrong = sum(e.status == "wrong" for e in entries)
         return sum(e.status == "checked" and e.row is not None for e in entries), wrong
 
@@ -233,15 +235,17 @@ def _find_shift(leaf: Leaf, rows: Mapping[int, Row], found: Found, judged: Seque
     return 0
 
 
-def _judge_leaf(leaf: Leaf, rows: Mapping[int, Row], found: Found) -> list[Entry]:
-    entries = [Entry(leaf, i, found.facts[leaf.start + i], rows.get(i)) for i in range(leaf.size)]
+def _judge_leaf(leaf: Leaf, rows: Mapping[int, Row], found: Found) -> list[EnvEntry]:
+    entries = [
+        EnvEntry(leaf, i, found.facts[leaf.start + i], rows.get(i)) for i in range(leaf.size)
+    ]
     return [_judge(entry, entries, found) for entry in entries]
 
 
 # --- one claim -----------------------------------------------------------------------------------
 
 
-def _judge(entry: Entry, entries: Sequence[Entry], found: Found) -> Entry:
+def _judge(entry: EnvEntry, entries: Sequence[EnvEntry], found: Found) -> EnvEntry:
     """Hold a row against what was found of its entry."""
     fact, row = entry.fact, entry.row
     plain = replace(entry, signal=fact.signal, unit=fact.signal.unit if fact.signal else "")
@@ -259,7 +263,7 @@ def _judge(entry: Entry, entries: Sequence[Entry], found: Found) -> Entry:
     return _judge_by_rate(plain, row, entries, found)
 
 
-def _judge_by_signal(entry: Entry, row: Row, objects: Collection[str]) -> Entry:
+def _judge_by_signal(entry: EnvEntry, row: Row, objects: Collection[str]) -> EnvEntry:
     """Hold a row against what the simulator says that the entry is."""
     signals = entry.fact.signals
     named = list_named(row, objects)
@@ -283,7 +287,7 @@ def _judge_by_signal(entry: Entry, row: Row, objects: Collection[str]) -> Entry:
     return entry
 
 
-def _refuse(entry: Entry, words: str) -> Entry:
+def _refuse(entry: EnvEntry, words: str) -> EnvEntry:
     return replace(entry, status="wrong", report=f"{entry.title}: {words}")
 
 
@@ -294,7 +298,7 @@ def list_named(row: Row, objects: Collection[str]) -> set[str]:
     return set(re.findall(r"[\w.:-]+", row.name)) & set(objects)
 
 
-def _find_difference(row: Row, signal: Signal) -> str:
+def _find_difference(row: Row, signal: ColumnSignal) -> str:
     """Return what a row's words say that a signal is not; '' if nothing."""
     words = set(split_words(row.text))
     is_rate = bool(words & _RATE_WORDS)
@@ -321,7 +325,7 @@ def find_axis(text: str) -> str:
     return next(filter(None, found.groups()), "") if found else ""
 
 
-def _find_unmoved(fact: Fact, row: Row, objects: Collection[str]) -> str:
+def _find_unmoved(fact: ColumnFact, row: Row, objects: Collection[str]) -> str:
     """Return why a row cannot be right, if nothing that it names moves its entry; '' if it does."""
     named = list_named(row, objects)
     if fact.movers is None or not named:
@@ -337,7 +341,7 @@ def _find_unmoved(fact: Fact, row: Row, objects: Collection[str]) -> str:
     )
 
 
-def _find_beyond(fact: Fact, row: Row) -> str:
+def _find_beyond(fact: ColumnFact, row: Row) -> str:
     """Return the range that was left, if one is said; '' if none was."""
     low = row.low if row.low is not None else fact.low
     high = row.high if row.high is not None else fact.high
@@ -348,7 +352,9 @@ def _find_beyond(fact: Fact, row: Row) -> str:
     return f"the docstring says {low:g} to {high:g}, it was seen from {seen}"
 
 
-def _judge_by_rate(entry: Entry, row: Row, entries: Sequence[Entry], found: Found) -> Entry:
+def _judge_by_rate(
+    entry: EnvEntry, row: Row, entries: Sequence[EnvEntry], found: Found
+) -> EnvEntry:
     """Hold a row against which entries are rates of which: all that watching can tell."""
     fact, words = entry.fact, set(split_words(row.text))
     start = entry.leaf.start
@@ -377,8 +383,12 @@ def _judge_by_rate(entry: Entry, row: Row, entries: Sequence[Entry], found: Foun
 
 
 def _judge_rate(
-    entry: Entry, row: Row, partner: Entry | None, entries: Sequence[Entry], found: Found
-) -> Entry:
+    entry: EnvEntry,
+    row: Row,
+    partner: EnvEntry | None,
+    entries: Sequence[EnvEntry],
+    found: Found,
+) -> EnvEntry:
     """Hold a row that speaks of a rate against what it is the rate of."""
     if partner is None or partner.row is None:
         return _look_for_position(entry, row, entries, found)
@@ -403,7 +413,9 @@ def _judge_rate(
     return replace(entry, status="checked", unit=row.unit or expected)
 
 
-def _look_for_position(entry: Entry, row: Row, entries: Sequence[Entry], found: Found) -> Entry:
+def _look_for_position(
+    entry: EnvEntry, row: Row, entries: Sequence[EnvEntry], found: Found
+) -> EnvEntry:
     """Try a rate on the entries that are said to be the position of the same."""
     nouns, start = _list_nouns(row.text), entry.leaf.start
     for other in entries:

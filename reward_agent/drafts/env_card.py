@@ -15,9 +15,9 @@ import numpy as np
 from reward_agent.definitions.card import EnvCard, ModelSource, make_identifier
 from reward_agent.definitions.roles import find_usual_role
 from reward_agent.definitions.tables import OF_PROSE, make_plain
-from reward_agent.drafts.columns import Fact, find_facts
+from reward_agent.drafts.columns import ColumnFact, find_facts
 from reward_agent.drafts.docstring import Docstring, DocTable, mine_docstring
-from reward_agent.drafts.entries import Entry, Found, Leaf, judge_entries, list_leaves
+from reward_agent.drafts.entries import EnvEntry, Found, Leaf, judge_entries, list_leaves
 from reward_agent.drafts.env_fields import EnvFields, find_ranges, is_for_people, make_fields
 from reward_agent.drafts.env_tasks import list_env_tasks
 from reward_agent.drafts.field import DraftField
@@ -56,7 +56,7 @@ class EnvPlan:
     survey: Survey
     doc: Docstring
     leaves: tuple[Leaf, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[EnvEntry, ...]
     made: EnvFields
     said: tuple[str, ...]
 
@@ -89,7 +89,7 @@ def plan_env(model: ModelSource, survey: Survey) -> EnvPlan:
     return EnvPlan(model, survey, doc, tuple(leaves), tuple(entries), made, tuple(said))
 
 
-def _guess_dt(survey: Survey, facts: Sequence[Fact]) -> Survey:
+def _guess_dt(survey: Survey, facts: Sequence[ColumnFact]) -> Survey:
     """Return a survey whose step is what makes rates of rates, where several agree on it."""
     steps = [fact.rate_dt for fact in facts if fact.rate_of is not None]
     if len(steps) < _LEAST_RATES or np.std(steps) > _RATE_SPREAD * np.median(steps):
@@ -98,7 +98,7 @@ def _guess_dt(survey: Survey, facts: Sequence[Fact]) -> Survey:
     return replace(survey, dt=dt, dt_source=f"{len(steps)} entries, if they are rates in 1/s")
 
 
-def _tell_survey(survey: Survey, entries: Sequence[Entry]) -> Iterator[str]:
+def _tell_survey(survey: Survey, entries: Sequence[EnvEntry]) -> Iterator[str]:
     """Say how the environment was looked at, and how many entries are what."""
     watched = survey.watched
     how = "watched alone: its state cannot be set from outside"

@@ -59,7 +59,7 @@ _SAME_RATES = 0.8  # of the rates that EnvPool's and Gymnasium's have both
 _INSTALL = re.compile(r"pip3? install [^`.\s][^`\n]*?(?=`|\.?\s|\.?$)")
 
 
-class RefusedError(Exception):
+class UndraftableError(Exception):
     """An id that cannot be made here; ``is_elsewhere``: another back end may have it."""
 
     def __init__(self, message: str, remedy: str, *, is_elsewhere: bool = True) -> None:
@@ -79,7 +79,7 @@ def run(job: DraftJob, job_dir: Path) -> DraftResult:
         draft = write_env_draft(plan, job.options, folder)
         (job_dir / CARD_FILE).write_text(draft.files[CARD_FILE], encoding="utf-8")
         load_env(job_dir / CARD_FILE)
-    except RefusedError as error:
+    except UndraftableError as error:
         return DraftResult(
             refusal=error.message, remedy=error.remedy, may_be_elsewhere=error.is_elsewhere
         )
@@ -94,7 +94,7 @@ def _make(model: ModelSource, folder: str) -> tuple[Any, ModelSource]:
     """Return an environment, with the id that makes it again."""
     name, options = str(model.id), dict(model.options)
     if model.backend == ENVPOOL.name:
-        with suppress(RefusedError):  # only its docstring is wanted
+        with suppress(UndraftableError):  # only its docstring is wanted
             find_id(name, model)
         return PoolEnv(name, options), model
     model = model.model_copy(update={"id": find_id(name, model)})
@@ -108,7 +108,7 @@ def _learn_from_twin(survey: Survey, name: str) -> Survey:
     """
     try:
         twin = survey_env(make_env(find_id(name, ModelSource(id=name)), {}, ""), name)
-    except (RefusedError, EnvError):
+    except (UndraftableError, EnvError):
         return survey
     rates = [find_rates(one.watched.episodes) for one in (survey, twin)]
     both = [i for i in rates[0] if i in rates[1]]
@@ -165,7 +165,7 @@ def find_id(name: str, model: ModelSource) -> str:
     """Return an id with the module that registers it, if that must be imported.
 
     Raises:
-        RefusedError: there is no such id, or its package is not installed.
+        UndraftableError: there is no such id, or its package is not installed.
     """
     if model.function is not None or ":" in name or name in gymnasium.registry:
         return name
@@ -173,7 +173,7 @@ def find_id(name: str, model: ModelSource) -> str:
         if not re.match(family.ids, name):
             continue
         if find_spec(family.module) is None:
-            raise RefusedError(
+            raise UndraftableError(
                 f"{name} comes with {family.package}, which is not installed",
                 f"pip install {family.package}",
             )
@@ -182,8 +182,8 @@ def find_id(name: str, model: ModelSource) -> str:
             return f"{family.module}:{name}"
     others = sorted(_list_versions(name), key=lambda one: int(one.rpartition("v")[2]))
     if others:
-        raise RefusedError(f"there is no {name}", f"of that name there is {', '.join(others)}")
-    raise RefusedError(
+        raise UndraftableError(f"there is no {name}", f"of that name there is {', '.join(others)}")
+    raise UndraftableError(
         f"Gymnasium knows no environment {name!r}{hint_closest(name, list(gymnasium.registry))}",
         "give an id of its registry; one of another package with its module in front: "
         "package:Name-v0",
@@ -196,7 +196,7 @@ def _register(family: Family, name: str) -> None:
         gymnasium.register_envs(module)
     except Exception as error:  # of whoever wrote the package
         words = f"{type(error).__name__}: {error}"
-        raise RefusedError(
+        raise UndraftableError(
             f"{family.module}, which brings {name}, cannot be imported ({words[:200]})",
             f"see that `python -c 'import {family.module}'` works",
         ) from error

@@ -11,7 +11,7 @@ import numpy as np
 from reward_agent.definitions.roles import ROLES
 from reward_agent.definitions.tables import make_plain
 from reward_agent.drafts.docstring import Docstring
-from reward_agent.drafts.entries import Entry, Leaf, find_axis
+from reward_agent.drafts.entries import EnvEntry, Leaf, find_axis
 from reward_agent.drafts.env_info import MOST_DOC_CHARS, NOT_KNOWN, read_info
 from reward_agent.drafts.field import DraftField
 from reward_agent.drafts.survey import Survey
@@ -51,7 +51,7 @@ class EnvFields:
 
 
 def make_fields(
-    survey: Survey, entries: Sequence[Entry], leaves: Sequence[Leaf], doc: Docstring
+    survey: Survey, entries: Sequence[EnvEntry], leaves: Sequence[Leaf], doc: Docstring
 ) -> EnvFields:
     """Return the fields of an environment."""
     names = Names(["observation"])
@@ -85,7 +85,7 @@ def make_fields(
 # --- entries -------------------------------------------------------------------------------------
 
 
-def _list_runs(entries: Sequence[Entry], parts: Sequence[str]) -> Iterator[list[Entry]]:
+def _list_runs(entries: Sequence[EnvEntry], parts: Sequence[str]) -> Iterator[list[EnvEntry]]:
     """Yield entries that make a field together: x, y, z of one thing, or what nobody names.
 
     Args:
@@ -100,7 +100,7 @@ def _list_runs(entries: Sequence[Entry], parts: Sequence[str]) -> Iterator[list[
         i += n
 
 
-def _count_axes(entries: Sequence[Entry], start: int) -> int:
+def _count_axes(entries: Sequence[EnvEntry], start: int) -> int:
     """Return how many entries are the axes of one thing, in their order; 0 if none."""
     first = entries[start].signal
     if first is None or not first.axis or first.kind not in _AXES:
@@ -120,7 +120,7 @@ def _count_axes(entries: Sequence[Entry], start: int) -> int:
     return 0
 
 
-def _count_part(entries: Sequence[Entry], parts: Sequence[str], start: int) -> int:
+def _count_part(entries: Sequence[EnvEntry], parts: Sequence[str], start: int) -> int:
     """Return how many entries without a name follow each other in one part; 0 if in none."""
     if not parts[start] or entries[start].text:
         return 0
@@ -132,7 +132,7 @@ def _count_part(entries: Sequence[Entry], parts: Sequence[str], start: int) -> i
     return n
 
 
-def _count_alike(entries: Sequence[Entry], start: int) -> int:
+def _count_alike(entries: Sequence[EnvEntry], start: int) -> int:
     """Return how many entries that nobody names follow each other, of one kind; 0 if one does."""
     family = _find_family(entries[start])
     if family is None:
@@ -143,7 +143,7 @@ def _count_alike(entries: Sequence[Entry], start: int) -> int:
     return n
 
 
-def _find_family(entry: Entry) -> str | None:
+def _find_family(entry: EnvEntry) -> str | None:
     """Return what an entry without a name is one of; None where it has one."""
     if entry.text or entry.fact.trig or (entry.signal and entry.signal.kind in _AXES):
         return None
@@ -152,7 +152,9 @@ def _find_family(entry: Entry) -> str | None:
     return "still" if entry.fact.is_constant else "unknown"
 
 
-def _make_field(run: Sequence[Entry], survey: Survey, names: Names, part: str) -> DraftField | None:
+def _make_field(
+    run: Sequence[EnvEntry], survey: Survey, names: Names, part: str
+) -> DraftField | None:
     """Return the field of entries that belong together; None where none of them ever moved."""
     first = run[0]
     if all(entry.fact.is_constant for entry in run):
@@ -182,7 +184,7 @@ def _name_group(leaf: Leaf) -> str:
     return leaf.source if leaf.key in ("info", "verdict", "made", "") else leaf.key
 
 
-def _find_ends(run: Sequence[Entry], survey: Survey) -> tuple[float, float]:
+def _find_ends(run: Sequence[EnvEntry], survey: Survey) -> tuple[float, float]:
     """Return what was seen, or what the space allows, where that is not much wider."""
     low, high = min(e.fact.low for e in run), max(e.fact.high for e in run)
     rows = [entry.leaf.start + entry.index for entry in run]
@@ -194,7 +196,7 @@ def _find_ends(run: Sequence[Entry], survey: Survey) -> tuple[float, float]:
     return min(low, own[0]), max(high, own[1])
 
 
-def _find_joint_limits(entry: Entry, survey: Survey) -> tuple[float, float]:
+def _find_joint_limits(entry: EnvEntry, survey: Survey) -> tuple[float, float]:
     """Return the limits of the joint whose position an entry is; else what was seen."""
     own, signal = (entry.fact.low, entry.fact.high), entry.signal
     if (
@@ -209,7 +211,7 @@ def _find_joint_limits(entry: Entry, survey: Survey) -> tuple[float, float]:
     return own if is_free else (float(joint.range[0]), float(joint.range[1]))
 
 
-def _name_run(run: Sequence[Entry]) -> str:
+def _name_run(run: Sequence[EnvEntry]) -> str:
     entry = run[0]
     is_apart = entry.signal is not None and entry.signal.kind == "difference"
     if entry.text and not (is_apart and len(run) > 1):
@@ -230,7 +232,7 @@ def _name_run(run: Sequence[Entry]) -> str:
     return make_name([*split_words(entry.leaf.key or "observation"), "entries"], "entries")
 
 
-def _name_signal(entry: Entry, size: int) -> str:
+def _name_signal(entry: EnvEntry, size: int) -> str:
     assert entry.signal is not None
     what, _, rest = entry.signal.label.partition(" of ")
     words = split_words(entry.signal.names[0])
@@ -260,7 +262,7 @@ def shorten(text: str) -> str:
     return make_name(words, "entry")
 
 
-def _describe(run: Sequence[Entry]) -> str:
+def _describe(run: Sequence[EnvEntry]) -> str:
     """Say what a field is, and whether that was tried."""
     first, words = run[0], _say(run)
     is_rate = not first.text and not first.fact.trig and len(run) == 1
@@ -274,7 +276,7 @@ def _describe(run: Sequence[Entry]) -> str:
     return make_plain(words, MOST_DOC_CHARS)
 
 
-def _say(run: Sequence[Entry]) -> str:
+def _say(run: Sequence[EnvEntry]) -> str:
     """Return what entries are called: by the docstring, by MuJoCo, by what was found; or where."""
     first, last, label = run[0], run[-1], _label(run)
     if first.text and first.status == "checked":
@@ -294,7 +296,7 @@ def _say(run: Sequence[Entry]) -> str:
     return f"{place} of {first.leaf.source}: nothing tells what"
 
 
-def _label(run: Sequence[Entry]) -> str:
+def _label(run: Sequence[EnvEntry]) -> str:
     """Return what the simulator calls entries; '' where it does not."""
     signal = run[0].signal
     if signal is None or len(run) == 1:
@@ -305,7 +307,7 @@ def _label(run: Sequence[Entry]) -> str:
     return f"from {signal.label} on"
 
 
-def _describe_part(run: Sequence[Entry], part: str) -> str:
+def _describe_part(run: Sequence[EnvEntry], part: str) -> str:
     """Say of which part of the observation entries are, and whether MuJoCo says so, too."""
     told = [entry.signal for entry in run if entry.signal is not None]
     n_same = sum(part in signal.label for signal in told)
@@ -334,7 +336,7 @@ def _make_number(leaf: Leaf, survey: Survey, names: Names) -> DraftField:
 
 
 def _play_root(
-    field: DraftField, run: Sequence[Entry], survey: Survey, tree: Tree | None
+    field: DraftField, run: Sequence[EnvEntry], survey: Survey, tree: Tree | None
 ) -> DraftField:
     """Return the field with its role, if it is of the root of a robot that MuJoCo simulates."""
     entry, signal = run[0], run[0].signal
@@ -407,7 +409,10 @@ def _keep_first(fields: Sequence[DraftField]) -> Iterator[DraftField]:
 
 
 def _derive(
-    fields: Sequence[DraftField], leaves: Sequence[Leaf], entries: Sequence[Entry], names: Names
+    fields: Sequence[DraftField],
+    leaves: Sequence[Leaf],
+    entries: Sequence[EnvEntry],
+    names: Names,
 ) -> Iterator[DraftField]:
     """Yield what is made of other fields: distances, and how upright a pole is."""
     by_role = {field.role: field for field in fields if field.role}
@@ -442,7 +447,7 @@ def _derive(
     yield from _derive_distances(fields, entries, by_role, names)
 
 
-def _is_of_object(leaf: Leaf, entries: Sequence[Entry]) -> bool:
+def _is_of_object(leaf: Leaf, entries: Sequence[EnvEntry]) -> bool:
     """Whether what is to be at the goal is a thing that does not move by itself."""
     ours = [entry for entry in entries if entry.leaf == leaf]
     words = " ".join(f"{e.text} {' '.join(e.signal.names) if e.signal else ''}" for e in ours)
@@ -451,7 +456,7 @@ def _is_of_object(leaf: Leaf, entries: Sequence[Entry]) -> bool:
 
 def _derive_distances(
     fields: Sequence[DraftField],
-    entries: Sequence[Entry],
+    entries: Sequence[EnvEntry],
     by_role: dict[str, DraftField],
     names: Names,
 ) -> Iterator[DraftField]:
@@ -482,7 +487,7 @@ def _derive_distances(
             )  # fmt: skip
 
 
-def _is_at(field: DraftField, entry: Entry) -> bool:
+def _is_at(field: DraftField, entry: EnvEntry) -> bool:
     return field.source.startswith((f"{entry.leaf.source}[{entry.index}:",))
 
 

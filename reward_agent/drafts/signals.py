@@ -9,11 +9,11 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from reward_agent.drafts.columns import Array, Signal
+from reward_agent.drafts.columns import Array, ColumnSignal
 from reward_agent.simulation.mujoco_model import BALL, FREE, HINGE, SLIDE
 
 N_DOFS = {FREE: 6, BALL: 3, SLIDE: 1, HINGE: 1}
-Signals = tuple[Array, list[Signal]]
+Signals = tuple[Array, list[ColumnSignal]]
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Simulator:
     model: Any
     data: Any
     holder: Any
-    signals: tuple[Signal, ...]
+    signals: tuple[ColumnSignal, ...]
 
     @property
     def objects(self) -> frozenset[str]:
@@ -97,11 +97,11 @@ def _list_joint(model: Any, data: Any, j: int) -> Iterator[Signals]:
         axis, sign = _find_axis(data.xaxis[j])
         angle, rate = data.qpos[q : q + 1], data.qvel[v : v + 1]
         speed = "velocity" if kind == SLIDE else "angular velocity"
-        yield angle, [Signal(f"{what} of {label}", names, unit, "position", axis, sign)]
-        yield rate, [Signal(f"{speed} of {label}", names, f"{unit}/s", "rate", axis, sign)]
+        yield angle, [ColumnSignal(f"{what} of {label}", names, unit, "position", axis, sign)]
+        yield rate, [ColumnSignal(f"{speed} of {label}", names, f"{unit}/s", "rate", axis, sign)]
         if kind == HINGE:
-            yield np.sin(angle), [Signal(f"sine of {label}", names, "1", "sine")]
-            yield np.cos(angle), [Signal(f"cosine of {label}", names, "1", "cosine")]
+            yield np.sin(angle), [ColumnSignal(f"sine of {label}", names, "1", "sine")]
+            yield np.cos(angle), [ColumnSignal(f"cosine of {label}", names, "1", "cosine")]
         return
     if kind == FREE:
         yield _make(data.qpos[q : q + 3], "position", "m", names, f"position of {label}", "xyz")
@@ -135,7 +135,7 @@ def _make(
     for i in range(len(flat)):
         axis = axes[i] if axes else ""
         ending = f", {axis}" if axis else f"[{i}]" if len(flat) > 1 else ""
-        signals.append(Signal(label + ending, names, unit, kind, axis))
+        signals.append(ColumnSignal(label + ending, names, unit, kind, axis))
     return flat, signals
 
 

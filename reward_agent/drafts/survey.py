@@ -17,7 +17,7 @@ import numpy as np
 from reward_agent.drafts.columns import Array, Scattered
 from reward_agent.drafts.scatter import call, read_row, scatter
 from reward_agent.drafts.signals import Simulator, find_simulator
-from reward_agent.simulation.gymnasium_host import Actions, Columns
+from reward_agent.simulation.gymnasium_host import ActionForm, Columns
 
 _MOST_STEPS, _MOST_EPISODES, _MOST_S = 1200, 24, 25.0
 _HOLD_STEPS, _LONGEST = 10, 300
@@ -97,7 +97,7 @@ class Survey:
     columns: Columns
     low: Array
     high: Array
-    actions: Actions
+    actions: ActionForm
     doc: str
     watched: Watched
     scattered: Scattered | None
@@ -122,7 +122,7 @@ def survey_env(env: Any, name: str, seed: int = 0) -> Survey:
     Raises:
         EnvError: it observes or takes what is no numbers, or its code fails.
     """
-    columns, actions = Columns(name, env.observation_space), Actions(name, env.action_space)
+    columns, actions = Columns(name, env.observation_space), ActionForm(name, env.action_space)
     simulator = find_simulator(env)
     watched = _watch(env, columns, actions, simulator, seed)
     scattered = scatter(env, columns, simulator, seed) if simulator else None
@@ -191,7 +191,7 @@ def _find_end(space: Any, end: str) -> Any:
 
 
 def _watch(
-    env: Any, columns: Columns, actions: Actions, simulator: Simulator | None, seed: int
+    env: Any, columns: Columns, actions: ActionForm, simulator: Simulator | None, seed: int
 ) -> Watched:
     watched, began, rng = Watched(), time.monotonic(), np.random.default_rng(seed)
     env.action_space.seed(seed)

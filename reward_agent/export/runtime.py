@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from reward_agent.simulation.gymnasium_host import Actions, Readout
+from reward_agent.simulation.gymnasium_host import ActionForm, Readout
 from reward_agent.simulation.measures import (
     HeightMeasure,
     list_subtree,
@@ -317,7 +317,7 @@ class PlainRewardWrapper(_Wrapper):  # type: ignore[misc]
         super().__init__(env)
         self._reward, self._fields, self._healthy = reward, fields, healthy
         self._readout = Readout(str(env), env, list(infos), infos)
-        self._actions = Actions(str(env), env.action_space)
+        self._actions = ActionForm(str(env), env.action_space)
         self._offset, self._factor = np.zeros(()), np.ones(())
         if action_range is not None:
             low, high = action_range

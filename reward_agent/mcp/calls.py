@@ -36,7 +36,7 @@ _MOST_KEPT = 50
 _IS_UNIX = os.name == "posix"
 
 
-class CallRecord(FileRecord):
+class ToolCall(FileRecord):
     """``call.json``: what was called."""
 
     tool: str
@@ -46,14 +46,14 @@ class CallRecord(FileRecord):
 
 
 @dataclass(frozen=True)
-class Ended:
+class CallEnded:
     """What a command left: an answer, as data or as text, or an error as data."""
 
     answer: Any
     error: Mapping[str, Any] | None = None
 
 
-class Calls:
+class ToolCalls:
     """The calls of a folder of runs, those of earlier servers among them.
 
     Args:
@@ -84,7 +84,7 @@ class Calls:
                 # The client's Ctrl-C and the end of the server are not the command's.
                 start_new_session=_IS_UNIX,
             )  # fmt: skip
-        record = CallRecord(tool=tool, words=tuple(words), created=now_utc(), process=process.pid)
+        record = ToolCall(tool=tool, words=tuple(words), created=now_utc(), process=process.pid)
         write_record(folder / "call.json", record)
         self._processes[folder.name] = process
         return folder.name
@@ -108,7 +108,7 @@ class Calls:
                 return True
         return False
 
-    def end(self, call: str) -> Ended:
+    def end(self, call: str) -> CallEnded:
         """Return what a command left that is over.
 
         Raises:
@@ -117,13 +117,13 @@ class Calls:
         text, error = self._read_answer(call), self._read_error(call)
         # A paused run's record stands beside the error that says how to go on.
         if error is not None and (not text or error["code"] == "undecided"):
-            return Ended(None, error)
+            return CallEnded(None, error)
         if not text:
             raise Interrupted(
                 f"call {call} ended without an answer: its process was ended",
                 "call the tool again",
             )
-        return Ended(_parse(text))
+        return CallEnded(_parse(text))
 
     def forget(self, call: str) -> None:
         """Remove a call that is over."""
@@ -163,8 +163,8 @@ class Calls:
             raise UnknownNameError("call", call, known)
         return guard(self._runs_dir / CALLS_DIR) / call
 
-    def _read(self, call: str) -> CallRecord:
-        return read_record(self._place(call) / "call.json", CallRecord)
+    def _read(self, call: str) -> ToolCall:
+        return read_record(self._place(call) / "call.json", ToolCall)
 
     def _read_answer(self, call: str) -> str:
         with suppress(FileNotFoundError):

@@ -25,7 +25,7 @@ from reward_agent.mcp.arguments import (
     read_arguments,
     read_parameters,
 )
-from reward_agent.mcp.calls import Calls, Ended
+from reward_agent.mcp.calls import CallEnded, ToolCalls
 from reward_agent.mcp.places import Place, check_places
 from reward_agent.mcp.plain import MAX_CHARS, MAX_REQUEST_CHARS, fence, make_plain
 from reward_agent.mcp.table import TOOLS, Tool
@@ -79,7 +79,7 @@ class Tools:
 
     def __init__(self, app: typer.Typer, root: Path, runs_dir: Path) -> None:
         self._root, self.runs_dir = root.resolve(), guard(runs_dir)
-        self.calls = Calls(self.runs_dir, self._root)
+        self.calls = ToolCalls(self.runs_dir, self._root)
         self.bound = {
             tool.name: Bound(tool, tool.find_function(app), tuple(tool.list_parameters(app)))
             for tool in TOOLS
@@ -161,7 +161,7 @@ class Tools:
         """List the calls whose answer nobody has read, of earlier servers, too."""
         return show(self.calls.list())
 
-    def show(self, ended: Ended, tool: Tool | None) -> types.CallToolResult:
+    def show(self, ended: CallEnded, tool: Tool | None) -> types.CallToolResult:
         """Return a command's answer, with the picture that goes with it."""
         if ended.error is not None:
             return show_error(ended.error)

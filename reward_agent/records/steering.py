@@ -76,7 +76,7 @@ class More(Act):
     steps: int = Field(ge=1, le=10**12)
 
 
-class Remark(Act):
+class SteeringRemark(Act):
     """Tell the agents of the next round something."""
 
     kind: Literal["remark"] = "remark"
@@ -91,7 +91,7 @@ class Edit(Act):
     program: Annotated[str, Field(max_length=200_000)]
 
 
-AnyAct = Annotated[Pin | Unpin | Stop | More | Remark | Edit, Field(discriminator="kind")]
+AnyAct = Annotated[Pin | Unpin | Stop | More | SteeringRemark | Edit, Field(discriminator="kind")]
 _ACT: TypeAdapter[AnyAct] = TypeAdapter(AnyAct)
 
 
@@ -118,7 +118,7 @@ class Taken(FileRecord):
                 told = f"{act.candidate} stopped{at}"
             case More():
                 told = f"{act.candidate} given {act.steps:,} env steps more{at}"
-            case Remark():
+            case SteeringRemark():
                 words = clean_text(act.words, _MOST_WHY)
                 told = f"a remark, read from {name_round(self.iteration)} on: {words}"
             case Edit():

@@ -23,7 +23,7 @@ from reward_agent.report.view import RunView, find_shown, load_run_view, place_s
 from reward_agent.types import FileRecord, Finite, Record
 
 
-class Measure(Record):
+class ToldMeasure(Record):
     """A score that stands in the report, and whose it is."""
 
     words: str
@@ -46,7 +46,7 @@ class ToldReport(FileRecord):
     designed_by: str = Field(description="whether a language model wrote the programs")
     candidate: str | None = Field(None, description="whose program it ends with")
     program: str = ""
-    scores: tuple[Measure, ...] = Field((), description="the policy's, and what is beside it")
+    scores: tuple[ToldMeasure, ...] = Field((), description="the policy's, and what is beside it")
     notes: tuple[str, ...] = ()
     strip: str | None = Field(None, description="path of a picture: key moments of an episode")
 
@@ -73,7 +73,7 @@ def tell_report(run_dir: Path) -> ToldReport:
         candidate=best.id if best else None,
         program=best.entry.program.source if best and best.entry.program else "",
         scores=tuple(
-            Measure(words=item.words, score=item.task_score, note=item.note)
+            ToldMeasure(words=item.words, score=item.task_score, note=item.note)
             for item in list_beside(view)
         ),
         notes=_list_notes(view),

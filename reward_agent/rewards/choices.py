@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.definitions.learner import LEARNERS, Bounds, LearnerKind
+from reward_agent.definitions.learner import LEARNERS, LearnerKind, Tunable
 from reward_agent.definitions.sources import is_settable
 from reward_agent.definitions.sources import parse_source as parse_field_source
 from reward_agent.definitions.start import TrainingStart
@@ -130,10 +130,10 @@ def find_table(tree: ast.Module, table: str = TRAINING_NAME) -> ast.expr | None:
     return None
 
 
-def list_choices(card: EnvCard, kind: LearnerKind) -> dict[str, Bounds]:
+def list_choices(card: EnvCard, kind: LearnerKind) -> dict[str, Tunable]:
     """Return what may be chosen beside the learner, by name."""
     most = _MOST_EPISODE_LENGTHS * card.max_episode_steps
-    steps = Bounds(_LEAST_EPISODE_STEPS, most, "most control steps of an episode in training")
+    steps = Tunable(_LEAST_EPISODE_STEPS, most, "most control steps of an episode in training")
     absent = _OF_NUMBERS if card.choices else ()
     known = {name: bounds for name, bounds in kind.tunable.items() if name not in absent}
     return {EPISODE_STEPS: steps, **known}

@@ -26,7 +26,7 @@ from reward_agent.records.steering import (
     Edit,
     More,
     Pin,
-    Remark,
+    SteeringRemark,
     Stop,
     Taken,
     Unpin,
@@ -96,8 +96,10 @@ def list_edits(taken: Sequence[Taken], iteration: int) -> list[Taken]:
 
 def tell_words(taken: Sequence[Taken], iteration: int) -> Feedback:
     """Return what the agents of a round are told in a person's words."""
-    remarks = [item for item in taken if isinstance(item.act, Remark) and not item.refusal]
-    words = {item.act.id: item.act.words for item in remarks if isinstance(item.act, Remark)}
+    remarks = [item for item in taken if isinstance(item.act, SteeringRemark) and not item.refusal]
+    words = {
+        item.act.id: item.act.words for item in remarks if isinstance(item.act, SteeringRemark)
+    }
     return Feedback(
         words=tuple(words[r.act.id] for r in remarks if r.iteration == iteration),
         earlier_words=tuple(words[r.act.id] for r in remarks if r.iteration < iteration),
@@ -311,7 +313,7 @@ class Steering:
                 at = self._find_point(act, race)
             except UsageError as error:
                 refusal = error.message
-            is_remark = isinstance(act, Remark) or race is None
+            is_remark = isinstance(act, SteeringRemark) or race is None
             iteration = self._next_round if is_remark or race is None else race.iteration
             taken = Taken(act=act, iteration=iteration, at_steps=at, refusal=refusal)
             append_record(self._store.dir / STEERING_FILE, taken)
@@ -321,7 +323,7 @@ class Steering:
     def _find_point(self, act: AnyAct, race: SteeredRace | None) -> int | None:
         if self._is_over:
             raise UsageError("the search is over")
-        if isinstance(act, Remark):
+        if isinstance(act, SteeringRemark):
             return None
         if race is None:
             raise UsageError(f"no training of {act.candidate} is under way")

@@ -230,7 +230,7 @@ def _list_choices(space: Any) -> tuple[list[int], Any]:
     return sizes, np.ravel(getattr(space, "start", np.zeros(len(sizes), int))).astype(int)
 
 
-class Actions:
+class ActionForm:
     """What an environment's actions are, as numbers or as choices, from 0 each.
 
     Attributes:
@@ -355,7 +355,7 @@ class EnvGroup:
         self.name, self._seed = name, seed
         self.envs = [make_env(name, options, folder, is_drawn)]
         first = self.envs[0]
-        self.actions = Actions(name, first.action_space)
+        self.actions = ActionForm(name, first.action_space)
         Columns(name, first.observation_space)  # refuses images before anything is stepped
         self.known = self._try(first)
         self.readout = Readout(name, first, infos, self.known)

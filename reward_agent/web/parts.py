@@ -21,7 +21,7 @@ from reward_agent.web.live import LiveSession
 
 
 @dataclass(frozen=True)
-class Turn:
+class PageTurn:
     """One entry of the chat, with what the round that answers it has come to."""
 
     entry: AnyEntry
@@ -197,7 +197,7 @@ class Parts:
         path = self.find_film(name)
         return path.suffix[1:] if path else ""
 
-    def _list_turns(self) -> list[Turn]:
+    def _list_turns(self) -> list[PageTurn]:
         log = self._session.log
         started = {item.cause: item for item in log.list(RoundStarted)}
         ended = {item.iteration: item for item in log.list(RoundEnded)}
@@ -208,7 +208,7 @@ class Parts:
             begun = started.get(entry.number)
             over = ended.get(begun.iteration) if begun else None
             lines = tuple(describe_entry(log.entries, entry))
-            turns.append(Turn(entry, begun, over, self._read_rationale(over), lines))
+            turns.append(PageTurn(entry, begun, over, self._read_rationale(over), lines))
         return turns
 
     def _read_rationale(self, ended: RoundEnded | None) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from reward_agent.drafts.columns import Array, Scattered, Signal, find_facts, find_turns
+from reward_agent.drafts.columns import Array, ColumnSignal, Scattered, find_facts, find_turns
 from reward_agent.drafts.docstring import Docstring, DocTable, Row
-from reward_agent.drafts.entries import Entry, Found, Leaf, judge_entries
+from reward_agent.drafts.entries import EnvEntry, Found, Leaf, judge_entries
 
 DT = 0.02
 # Of a cart on a slide and a pole on a hinge: positions, then rates.
@@ -20,10 +20,10 @@ ROWS = (
     Row(3, 3, "angular velocity of the pole", "hinge", "hinge", "rad/s"),
 )
 SIGNALS = (
-    Signal("position of joint 'slider'", ("slider", "cart"), "m", "position", "x"),
-    Signal("angle of joint 'hinge'", ("hinge", "pole"), "rad", "position"),
-    Signal("velocity of joint 'slider'", ("slider", "cart"), "m/s", "rate", "x"),
-    Signal("angular velocity of joint 'hinge'", ("hinge", "pole"), "rad/s", "rate"),
+    ColumnSignal("position of joint 'slider'", ("slider", "cart"), "m", "position", "x"),
+    ColumnSignal("angle of joint 'hinge'", ("hinge", "pole"), "rad", "position"),
+    ColumnSignal("velocity of joint 'slider'", ("slider", "cart"), "m/s", "rate", "x"),
+    ColumnSignal("angular velocity of joint 'hinge'", ("hinge", "pole"), "rad/s", "rate"),
 )
 OBJECTS = frozenset(["slider", "cart", "hinge", "pole"])
 
@@ -48,7 +48,7 @@ def scatter() -> Scattered:
 
 def judge(
     rows: Sequence[Row], *, scattered: bool = True, more: Sequence[DocTable] = ()
-) -> tuple[list[Entry], list[str]]:
+) -> tuple[list[EnvEntry], list[str]]:
     episodes = move()
     facts = find_facts(episodes, scatter() if scattered else None)
     doc = Docstring((DocTable(tuple(rows)), *more))

@@ -24,7 +24,7 @@ from reward_agent.records.steering import (
     Edit,
     More,
     Pin,
-    Remark,
+    SteeringRemark,
     Stop,
     Taken,
     Unpin,
@@ -343,7 +343,7 @@ def test_the_last_word_on_a_training_counts() -> None:
 
 
 def test_a_remark_is_new_once_and_told_from_then_on() -> None:
-    taken = [take(make(Remark, k, words=f"words {k}"), None, k) for k in (1, 2)]
+    taken = [take(make(SteeringRemark, k, words=f"words {k}"), None, k) for k in (1, 2)]
     assert not tell_words(taken, 0)
     assert tell_words(taken, 1).words == ("words 1",)
     told = tell_words(taken, 2)
@@ -352,6 +352,6 @@ def test_a_remark_is_new_once_and_told_from_then_on() -> None:
 
 def test_what_a_person_says_keeps_no_key() -> None:
     words = "use the key sk-ant-REDACTED and stand"
-    act = make(Remark, words=words, why=words)
+    act = make(SteeringRemark, words=words, why=words)
     assert "sk-ant" not in act.words + act.why
     assert "sk-ant" not in str(take(act, None))
