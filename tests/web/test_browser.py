@@ -128,6 +128,11 @@ def test_feedback_starts_a_training_whose_progress_is_seen_live(page: Any, serve
         timeout=60_000,
     )
     assert 0 < seen.json_value() <= 1
+    page.locator("#jobs button", has_text="Pin").first.click()
+    page.locator("#steered", has_text="pinned").wait_for()
+    page.fill("#words", "Softer.")
+    page.locator("#tell button").click()
+    page.locator("#steered", has_text="Softer.").wait_for()
     page.locator("#chat .it button", has_text="").first.wait_for(timeout=90_000)
     page.wait_for_function(
         "(front) => document.querySelector('#status code').innerText !== front",

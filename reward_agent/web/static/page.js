@@ -22,8 +22,10 @@ function showProgress(event) {
     name.textContent = event.candidate;
     const bar = document.createElement("progress");
     const rate = document.createElement("span");
-    line.append(name, bar, rate);
-    for (const act of ["stop", "more"]) line.append(makeSteer(event, act));
+    const acts = document.createElement("div");
+    acts.className = "row";
+    acts.append(...Object.keys(steers).map((act) => makeSteer(event, act)));
+    line.append(name, bar, rate, acts);
     jobs.append(line);
   }
   const steps = event.total_timesteps || 0;
@@ -36,12 +38,17 @@ function showProgress(event) {
   line.querySelector("span").textContent = Math.round(steps).toLocaleString() + " steps" + pace + left;
 }
 
-// A training that is under way is stopped, or given half as many steps again.
+// What may be done to a training that is under way.
+const steers = {
+  pin: ["Pin", "the race does not stop it"],
+  stop: ["Stop", "train it no further than to the end of its slice"],
+  more: ["More", "half as many steps again"],
+};
+
 function makeSteer(event, act) {
   const button = document.createElement("button");
   button.type = "button";
-  button.textContent = act === "stop" ? "Stop" : "More";
-  button.title = act === "stop" ? "train it no further than to the end of its slice" : "half as many steps again";
+  [button.textContent, button.title] = steers[act];
   button.addEventListener("click", () => htmx.ajax("POST", "/do/steer", {
     target: "#steered", values: { act: act, id: event.candidate, steps: Math.ceil(event.total / 2) },
   }));
