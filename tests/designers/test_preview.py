@@ -11,6 +11,7 @@ from reward_agent.designers.prompts import list_prompts
 from reward_agent.designers.reply import parse_code
 from reward_agent.errors import UnknownNameError
 from reward_agent.rewards.checks import check_program
+from reward_agent.rewards.choices import describe_choices
 from reward_agent.types import RewardProgram
 
 
@@ -35,7 +36,8 @@ def test_what_is_shown_is_what_is_sent(play, card, task, source):
     model = play(f"```python\n{source}```")
     subject = Subject(card, task, index=2)
     idea = choose_ideas(0, 6)[2]
-    LanguageModel(model).propose(DesignBrief(card, task, idea, 0, 2))
+    brief = DesignBrief(card, task, idea, 0, 2, choices=describe_choices(card))
+    LanguageModel(model).propose(brief)
     assert preview_prompt("designer/first", subject).messages == model.requests[0].messages
 
 
