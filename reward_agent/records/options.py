@@ -65,6 +65,7 @@ class RunOptions(TypedDict, total=False):
     slots: int
     sandbox: Literal["strict", "default", "any", "off"]
     trust_config: bool
+    python: str | None
     training_timeout_s: float
     memory_mib: int
     video: bool
