@@ -10,11 +10,17 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 from reward_agent.errors import Interrupted
 from reward_agent.executors import JobRequest, Place
-from reward_agent.executors.journal import read_earlier_times, read_exit, write_exit
+from reward_agent.executors.journal import (
+    reach_as_begun,
+    read_earlier_times,
+    read_exit,
+    write_exit,
+)
 from reward_agent.records.jobs import Lane, RowCallback
 from reward_agent.records.outcomes import CANCELLED, KILLED_FROM_OUTSIDE
 from reward_agent.records.timing import TimeLedger
@@ -131,7 +137,8 @@ class SlotExecutor:
             return known
         if self._cancel.is_set():
             raise Interrupted("the run was stopped")
-        job = request.job
+        job = reach_as_begun(request.job, request.job_dir)
+        request = replace(request, job=job)
         in_slot = job.lane == "slot"
         earlier = read_earlier_times(job, request.job_dir, request.limits)
         with self._ledger.spend(job.activity, in_slot=in_slot) as parts:

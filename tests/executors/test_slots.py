@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from support.processes import list_descendants
 from support.trainings import make_request
 
 from reward_agent.executors import JobRequest
+from reward_agent.executors.journal import reach_as_begun
 from reward_agent.executors.slots import LocalPlace, SlotExecutor
 from reward_agent.records.outcomes import KILLED_FROM_OUTSIDE, OK, JobOutcome
 from reward_agent.sandbox.runner import JobExit
@@ -56,3 +58,30 @@ def test_a_training_that_is_killed_is_run_again_but_not_for_ever(
     else:
         assert len(place.outcomes) == 3
     assert job_exit.level == "full"
+
+
+def test_a_training_cut_off_in_a_later_slice_goes_on_from_there(tmp_path: Path) -> None:
+    request = make_request(tmp_path / "job", steps=4_096)
+    ask = {n: replace(request, job=request.job.go_on(n)) for n in (1_024, 2_048)}
+    executor = SlotExecutor(LocalPlace(1, "default"))
+    for until in (1_024, 2_048):
+        executor.map([ask[until]], lambda request, row: None)
+    # Whoever asked was killed in the second slice: it left no result, and no word of its end.
+    for name in ("result.json", "exit.json"):
+        (request.job_dir / name).unlink()
+    [again] = executor.map([ask[1_024]], lambda request, row: None)
+    executor.close()
+    assert again.outcome == OK
+    assert isinstance(again.result, TrainingResult)
+    assert again.result.total_timesteps == 2_048
+
+
+def test_a_strangers_folder_makes_no_training_longer(tmp_path: Path) -> None:
+    request = make_request(tmp_path / "job", steps=4_096)
+    request.job_dir.mkdir(exist_ok=True)
+    for until, reaches in ((4_096, 4_096), (10**9, 1_024)):
+        begun = request.job.go_on(until)
+        (request.job_dir / "job.json").write_text(begun.model_dump_json())
+        assert reach_as_begun(request.job.go_on(1_024), request.job_dir).until == reaches
+    (request.job_dir / "job.json").write_text("{")
+    assert reach_as_begun(request.job.go_on(1_024), request.job_dir).until == 1_024
