@@ -7,21 +7,18 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from reward_agent.errors import DataError
-from reward_agent.records.disk import read_optional, read_record, write_record
-from reward_agent.records.jobs import JOB_FILE, Job, Limits
+from reward_agent.records.disk import read_record, write_record
+from reward_agent.records.jobs import Job, Limits
 from reward_agent.sandbox.runner import JobExit, read_result
 from reward_agent.types import Sha256
 
 EXIT_FILE = "exit.json"
-# A folder may be a stranger's; no training is given more than some budgets, of eight slices each.
-_MOST_AHEAD = 100
 
 
 class ExitRecord(JobExit):
@@ -62,22 +59,6 @@ def read_exit(job: Job, job_dir: Path, limits: Limits) -> ExitRecord | None:
     except DataError:
         return None
     return record.model_copy(update={"result": result})
-
-
-def reach_as_begun(job: Job, job_dir: Path) -> Job:
-    """Return the job as far as it was begun in its folder, where that is further.
-
-    One that was cut off in a later slice has a checkpoint beyond the slice that is asked for.
-    """
-    if job.until is None:
-        return job
-    begun = None
-    with suppress(DataError):  # it is written anew
-        begun = read_optional(job_dir / JOB_FILE, type(job))
-    if begun is None or begun.until is None:
-        return job
-    is_further = job.until < begun.until <= _MOST_AHEAD * job.until
-    return job.go_on(begun.until) if is_further and begun.digest() == job.digest() else job
 
 
 def read_earlier_times(job: Job, job_dir: Path, limits: Limits) -> Mapping[str, float]:

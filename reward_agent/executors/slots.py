@@ -10,18 +10,20 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from reward_agent.errors import Interrupted
+from reward_agent.errors import DataError, Interrupted
 from reward_agent.executors import JobRequest, Place
 from reward_agent.executors.journal import (
-    reach_as_begun,
     read_earlier_times,
     read_exit,
     write_exit,
 )
-from reward_agent.records.jobs import Lane, RowCallback
+from reward_agent.records.disk import read_optional
+from reward_agent.records.jobs import JOB_FILE, Job, Lane, RowCallback
 from reward_agent.records.outcomes import CANCELLED, KILLED_FROM_OUTSIDE
 from reward_agent.records.timing import TimeLedger
 from reward_agent.sandbox.runner import JobExit, run_job
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 ProgressCallback = Callable[[JobRequest, dict[str, float]], None]
 
 _N_STARTS = 3
+# A folder may be a stranger's; no training is given more than some budgets, of eight slices each.
+_MOST_AHEAD = 100
 
 
 def count_slots(n_slots: int) -> int:
@@ -165,3 +169,19 @@ class SlotExecutor:
         if job_exit.outcome == CANCELLED:
             raise Interrupted("the run was stopped")
         return write_exit(request.job, request.job_dir, job_exit, request.limits)
+
+
+def reach_as_begun(job: Job, job_dir: Path) -> Job:
+    """Return the job as far as it was begun in its folder, where that is further.
+
+    One that was cut off in a later slice has a checkpoint beyond the slice that is asked for.
+    """
+    if job.until is None:
+        return job
+    begun = None
+    with suppress(DataError):  # it is written anew
+        begun = read_optional(job_dir / JOB_FILE, type(job))
+    if begun is None or begun.until is None:
+        return job
+    is_further = job.until < begun.until <= _MOST_AHEAD * job.until
+    return job.go_on(begun.until) if is_further and begun.digest() == job.digest() else job

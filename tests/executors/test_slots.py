@@ -13,8 +13,7 @@ from support.processes import list_descendants
 from support.trainings import make_request
 
 from reward_agent.executors import JobRequest
-from reward_agent.executors.journal import reach_as_begun
-from reward_agent.executors.slots import LocalPlace, SlotExecutor
+from reward_agent.executors.slots import LocalPlace, SlotExecutor, reach_as_begun
 from reward_agent.records.outcomes import KILLED_FROM_OUTSIDE, OK, JobOutcome
 from reward_agent.sandbox.runner import JobExit
 from reward_agent.types import TrainingResult
