@@ -44,7 +44,7 @@ class Method:
 
 _ALONE: dict[str, Any] = {"critic": False, "analyzer": False}
 _GIVEN: dict[str, Any] = {**_ALONE, "max_repairs": 0}
-_PLAIN: dict[str, Any] = {"screens": False, "racing": "none"}
+_PLAIN: dict[str, Any] = {"screens": False, "racing": "none", "reward_only": True}
 
 METHODS: dict[str, Method] = {
     "reference": Method("a person's dense reward", "reference", False, "one training", _GIVEN),
@@ -66,6 +66,9 @@ METHODS: dict[str, Method] = {
         "no program is refused as a twin or tried on old episodes", settings={"screens": False}
     ),
     "no_racing": Method("every training goes on to its end", settings={"racing": "none"}),
+    "reward_only": Method(
+        "a program decides what is paid, not how it is learned", settings={"reward_only": True}
+    ),
     "text2reward": Method(
         "one program after the other, told the last one's score, no terms",
         rounds="one by one",
