@@ -34,6 +34,12 @@ Task = Annotated[str, typer.Option(help="A task's name, or a sentence with --met
 MetricOption = Annotated[Path | None, typer.Option(help="Your own metric.py.")]
 Folder = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the results.")]
 
+# Of every command that scores a policy.
+_OF_A_SCORE = (
+    "seed", "eval_episodes", "sandbox", "training_timeout_s", "memory_mib", "python", "video",
+    "trust_config",
+)  # fmt: skip
+
 
 class CheckAnswer(FileRecord):
     """What ``reward-agent check --json`` prints."""
@@ -61,14 +67,7 @@ class TrainAnswer(Record):
     "preset",
     "algo",
     "steps",
-    "seed",
-    "eval_episodes",
-    "sandbox",
-    "training_timeout_s",
-    "memory_mib",
-    "python",
-    "video",
-    "trust_config",
+    *_OF_A_SCORE,
 )
 def train_command(
     env: Env,
@@ -108,14 +107,7 @@ def train_command(
 
 @answers("records.jobs:EvaluateResult")
 @add_settings(
-    "seed",
-    "eval_episodes",
-    "sandbox",
-    "training_timeout_s",
-    "memory_mib",
-    "python",
-    "video",
-    "trust_config",
+    *_OF_A_SCORE,
 )
 def evaluate_command(
     policy: Annotated[

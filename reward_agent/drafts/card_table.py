@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from reward_agent.definitions.card import ADDED_FLOOR
-from reward_agent.definitions.roles import find_usual_role
 from reward_agent.drafts.adopt import describe_meant, list_meant_notes
-from reward_agent.drafts.field import DraftField, quote, read_joints, read_place, refer
+from reward_agent.drafts.field import quote, read_joints, read_place, refer
 from reward_agent.drafts.fields import find_base
 from reward_agent.drafts.handled_fields import read_target
 from reward_agent.drafts.plan import DraftPlan, choose_budget
@@ -44,7 +43,7 @@ def make_table(plan: DraftPlan, file: str, options: DraftOptions) -> dict[str, A
         "draws": _make_draws(plan),
         "learner": _choose_learner(plan),
         "budget": choose_budget(plan),
-        "state": [_make_field(field) for field in plan.fields],
+        "state": [field.to_row() for field in plan.fields],
     }
     return {key: value for key, value in table.items() if value not in ({}, [], None)}
 
@@ -83,21 +82,6 @@ def _make_scales(plan: DraftPlan) -> dict[str, Any]:
     if actions.mocap:
         made["mocap_actions"] = [{"body": b, "axes": "xyz", "step": s} for b, s in actions.mocap]
     return made
-
-
-def _make_field(field: DraftField) -> dict[str, Any]:
-    made: dict[str, Any] = {"name": field.name, "group": field.group, "source": field.source}
-    if field.size is not None:
-        made["size"] = field.size
-    made["unit"] = field.unit
-    if field.role is not None:
-        made["role"] = field.role
-    elif find_usual_role(field.name, field.unit, field.size):
-        made["role"] = ""
-    if field.limb and field.role:
-        made["limb"] = field.limb
-    made["range"] = list(field.bounds) if field.bounds else [-1e6, 1e6]
-    return made | {"doc": field.doc}
 
 
 def list_observed(plan: DraftPlan) -> list[tuple[str, int]]:

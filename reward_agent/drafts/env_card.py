@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from reward_agent.definitions.card import EnvCard, ModelSource, make_identifier
-from reward_agent.definitions.roles import find_usual_role
 from reward_agent.definitions.tables import OF_PROSE, make_plain
 from reward_agent.drafts.columns import ColumnFact, find_facts
 from reward_agent.drafts.docstring import Docstring, DocTable, mine_docstring
 from reward_agent.drafts.entries import EnvEntry, Found, Leaf, judge_entries, list_leaves
-from reward_agent.drafts.env_fields import EnvFields, find_ranges, is_for_people, make_fields
+from reward_agent.drafts.env_fields import EnvFields, find_ranges, make_fields
 from reward_agent.drafts.env_tasks import list_env_tasks
 from reward_agent.drafts.field import DraftField
 from reward_agent.drafts.measure import measure, set_range
@@ -149,7 +148,7 @@ def make_env_table(
         "model": _make_model(plan.model),
         "learner": _choose_learner(survey),
         "budget": _choose_budget(survey),
-        "state": [_make_field(field) for field in fields],
+        "state": [field.to_row() for field in fields],
     }
     return {key: value for key, value in table.items() if value not in ({}, [], None, "")}
 
@@ -239,21 +238,6 @@ def _choose_budget(survey: Survey) -> dict[str, int]:
     speed = survey.watched.steps_per_s
     quick = 100_000 if speed > 1500 else 50_000 if speed > 400 else 20_000
     return {"quick": quick, "standard": 5 * quick, "thorough": 20 * quick}
-
-
-def _make_field(field: DraftField) -> dict[str, Any]:
-    made: dict[str, Any] = {"name": field.name, "group": field.group, "source": field.source}
-    if field.size is not None:
-        made["size"] = field.size
-    made["unit"] = field.unit
-    if field.role is not None:
-        made["role"] = field.role
-    elif find_usual_role(field.name, field.unit, field.size):
-        made["role"] = ""
-    made["range"] = list(field.bounds) if field.bounds else [-1e6, 1e6]
-    if is_for_people(field):
-        made["people_only"] = True
-    return made | {"doc": field.doc}
 
 
 # --- the files -----------------------------------------------------------------------------------

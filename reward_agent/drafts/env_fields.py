@@ -491,11 +491,6 @@ def _is_at(field: DraftField, entry: EnvEntry) -> bool:
     return field.source.startswith((f"{entry.leaf.source}[{entry.index}:",))
 
 
-def is_for_people(field: DraftField) -> bool:
-    """Whether a designer is not to read a field: verdicts, and what the environment pays."""
-    return field.group == "verdict"
-
-
 def _find_paid(survey: Survey) -> tuple[float, float] | None:
     low, high = min(survey.watched.rewards), max(survey.watched.rewards)
     # What an end pays may be much more, and was perhaps not seen.

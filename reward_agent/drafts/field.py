@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from reward_agent.definitions.roles import ROLES
+from reward_agent.definitions.roles import ROLES, find_usual_role
 from reward_agent.drafts.roles import Facts, Part
 from reward_agent.drafts.tree import call
 
@@ -43,6 +43,28 @@ class DraftField:
     bounds: tuple[float, float] | None = None
     is_needed: bool = False
     guess: str = ""
+
+    @property
+    def is_for_people(self) -> bool:
+        """Whether a designer is not to read it: verdicts, and what the environment pays."""
+        return self.group == "verdict"
+
+    def to_row(self) -> dict[str, Any]:
+        """Return it as a card says it."""
+        row: dict[str, Any] = {"name": self.name, "group": self.group, "source": self.source}
+        if self.size is not None:
+            row["size"] = self.size
+        row["unit"] = self.unit
+        if self.role is not None:
+            row["role"] = self.role
+        elif find_usual_role(self.name, self.unit, self.size):
+            row["role"] = ""
+        if self.limb and self.role:
+            row["limb"] = self.limb
+        row["range"] = list(self.bounds) if self.bounds else [-1e6, 1e6]
+        if self.is_for_people:
+            row["people_only"] = True
+        return row | {"doc": self.doc}
 
 
 def play(role: str, source: str, doc: str, name: str = "", **more: Any) -> DraftField:

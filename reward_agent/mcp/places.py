@@ -26,7 +26,7 @@ _WORDS_OF_ANSWERS = ("accept", "keep", "unranked")
 
 
 @dataclass(frozen=True)
-class Place:
+class ToolScope:
     """Where a call may reach.
 
     Args:
@@ -130,27 +130,27 @@ class Place:
 
 
 # How the value of an argument is checked, by its name; the others are plain words.
-CHECKS: dict[str, Callable[[Place, str, str], str]] = {
-    "run": Place.find_run,
-    "resume": Place.find_run,
-    "sweep": Place.find_sweep,
-    "env": Place.find_env,
-    "suite": Place.find_suite,
-    "source": Place.find_source,
-    "file": Place.take_text,
-    "reward": Place.take_text,
-    "metric": Place.take_text,
-    "edit": Place.take_text,
-    "start_from": Place.take_text,
-    "reply": Place.take_text,
-    "answer": Place.find_answer,
-    "policy": Place.find_file,
-    "output": Place.choose_output,
-    "provider": Place.find_provider,
+CHECKS: dict[str, Callable[[ToolScope, str, str], str]] = {
+    "run": ToolScope.find_run,
+    "resume": ToolScope.find_run,
+    "sweep": ToolScope.find_sweep,
+    "env": ToolScope.find_env,
+    "suite": ToolScope.find_suite,
+    "source": ToolScope.find_source,
+    "file": ToolScope.take_text,
+    "reward": ToolScope.take_text,
+    "metric": ToolScope.take_text,
+    "edit": ToolScope.take_text,
+    "start_from": ToolScope.take_text,
+    "reply": ToolScope.take_text,
+    "answer": ToolScope.find_answer,
+    "policy": ToolScope.find_file,
+    "output": ToolScope.choose_output,
+    "provider": ToolScope.find_provider,
 }
 
 
-def check_places(place: Place, given: dict[str, Any]) -> dict[str, Any]:
+def check_places(place: ToolScope, given: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments with their names and paths checked and found.
 
     Raises:
@@ -159,7 +159,7 @@ def check_places(place: Place, given: dict[str, Any]) -> dict[str, Any]:
     return {name: _check(place, name, value) for name, value in given.items()}
 
 
-def _check(place: Place, name: str, value: Any) -> Any:
+def _check(place: ToolScope, name: str, value: Any) -> Any:
     check = CHECKS.get(name)
     if check is None:
         return value

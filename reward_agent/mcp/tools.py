@@ -26,7 +26,7 @@ from reward_agent.mcp.arguments import (
     read_parameters,
 )
 from reward_agent.mcp.calls import CallEnded, ToolCalls
-from reward_agent.mcp.places import Place, check_places
+from reward_agent.mcp.places import ToolScope, check_places
 from reward_agent.mcp.plain import MAX_CHARS, MAX_REQUEST_CHARS, fence, make_plain
 from reward_agent.mcp.table import TOOLS, Tool
 
@@ -124,7 +124,7 @@ class Tools:
         arguments = read_arguments(bound.model, given)
         folder = self.calls.choose_folder()
         is_trusted = arguments.pop(_TRUST.name, False)
-        place = Place(self._root, self.runs_dir, folder, is_trusted)
+        place = ToolScope(self._root, self.runs_dir, folder, is_trusted)
         return self.calls.begin(name, folder, bound.list_words(check_places(place, arguments)))
 
     async def wait_call(

@@ -11,7 +11,6 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.definitions.start import TrainingStart
 from reward_agent.definitions.task import METRIC_FILE, TaskSpec
 from reward_agent.designers.roles import Team
 from reward_agent.errors import (
@@ -46,7 +45,7 @@ from reward_agent.records.store import (
 from reward_agent.records.timing import TimeLedger
 from reward_agent.records.trial import list_trials
 from reward_agent.report.page import write_report
-from reward_agent.rewards.choices import describe_choices, read_choices
+from reward_agent.rewards.choices import TrainingChoices, describe_choices, read_choices
 from reward_agent.run.blame import Surroundings, find_blame
 from reward_agent.run.steering import Steering
 from reward_agent.sandbox.runner import JobExit, describe_failure
@@ -108,21 +107,13 @@ class Lab:
         """Limits of a job that has no clock of its own: a training, an evaluation."""
         return Limits(wall_s=self.settings.training_timeout_s, memory_mib=self.settings.memory_mib)
 
-    def choose_card(self, source: str, *, goes_on: bool = False) -> EnvCard:
-        """Return the card that a program's policy is trained on: with what the program chooses.
+    def read_choices(self, source: str) -> TrainingChoices:
+        """Return how a program wants its policy to be trained, as far as programs may choose."""
+        return TrainingChoices() if self.settings.reward_only else read_choices(source)
 
-        A policy that ``goes_on`` keeps its learner and its shape.
-        """
-        if self.settings.reward_only:
-            return self.card
-        choices = read_choices(source)
-        if goes_on:
-            choices = choices.drop_shape()
+    def choose_card(self, choices: TrainingChoices) -> EnvCard:
+        """Return the card that a policy is trained on; a learner that a person chose stays."""
         return choices.apply(self.card, self.settings.algo)
-
-    def choose_starts(self, source: str) -> tuple[TrainingStart, ...]:
-        """Return where a falling share of the episodes of a program's training begins."""
-        return () if self.settings.reward_only else read_choices(source).starts
 
     def describe_choices(self) -> str:
         """Return what a program may choose of how its policy learns; '' for nothing."""

@@ -606,7 +606,7 @@ def relabel(
         program_sha256=program.sha256,
         metric_sha256=run.metric.sha256,
         is_trusted=run.metric.is_trusted,
-        gamma=run.choose_card(program.source).learner.gamma,
+        gamma=run.choose_card(run.read_choices(program.source)).learner.gamma,
     )
     job_exit = run.run_job(job, job_dir, files)
     # A copy, of megabytes; the episodes stay where they were evaluated.

@@ -70,12 +70,13 @@ def run_probe(
     copy_into(job_dir, files)
     if recordings.stored is not None:
         recordings.stored.trajectories.save(job_dir / TRAJECTORIES_FILE)
+    choices = lab.read_choices(program.source)
     job = ProbeJob(
         card=lab.card,
         program_sha256=program.sha256,
         seed=lab.settings.seed,
-        starts=lab.choose_starts(program.source),
-        gamma=lab.choose_card(program.source).learner.gamma,
+        starts=choices.starts,
+        gamma=lab.choose_card(choices).learner.gamma,
         behaviours=recordings.known,
         stored=recordings.stored.known if recordings.stored else (),
         left_out=recordings.behaviours.result.left_out if recordings.behaviours else (),

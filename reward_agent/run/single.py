@@ -221,7 +221,7 @@ def train(
             raise DataError(f"the training ended: {finish.outcome}", f"see {training_dir}")
         snapshots = finish.result.snapshots
         evaluated = _evaluate(lab, spec, training_dir, snapshots, folder / "evaluation")
-    algo = lab.choose_card(program.source).learner.algo
+    algo = lab.choose_card(lab.read_choices(program.source)).learner.algo
     return Trained(folder, algo, finish.result, evaluated)
 
 

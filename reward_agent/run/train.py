@@ -106,7 +106,10 @@ def make_training(
     if initial is not None:
         files[INITIAL_POLICY_FILE] = initial
     copy_into(training_dir, files)
-    card = lab.choose_card(program.source, goes_on=initial is not None)
+    choices = lab.read_choices(program.source)
+    if initial is not None:  # it keeps its learner and its shape
+        choices = choices.drop_shape()
+    card = lab.choose_card(choices)
     job = TrainJob(
         card=card,
         program_sha256=program.sha256,
@@ -114,7 +117,7 @@ def make_training(
         total_timesteps=lab.settings.steps,
         until_timesteps=until,
         learner=card.learner,
-        starts=lab.choose_starts(program.source),
+        starts=choices.starts,
         most_s=lab.find_training_clock(card),
         initial_policy_sha256=hashlib.sha256(initial).hexdigest() if initial else None,
     )

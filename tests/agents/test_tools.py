@@ -14,7 +14,7 @@ from reward_agent.cli.app import app
 from reward_agent.definitions.card import load_env
 from reward_agent.errors import ConsentError, RewardAgentError
 from reward_agent.mcp.arguments import make_model, read_arguments
-from reward_agent.mcp.places import CHECKS, Place, check_places
+from reward_agent.mcp.places import CHECKS, ToolScope, check_places
 from reward_agent.mcp.plain import MAX_CHARS, fence, make_plain
 from reward_agent.mcp.table import TOOLS, Tool
 from reward_agent.mcp.tools import Bound, Tools, show
@@ -119,10 +119,10 @@ def test_what_a_command_does_not_take_is_refused_with_what_it_takes(tool, given)
 
 
 @pytest.fixture
-def place(tmp_path: Path, store: RunStore) -> Place:
+def place(tmp_path: Path, store: RunStore) -> ToolScope:
     (tmp_path / "own.py").write_text(PROGRAM)
     (tmp_path / "link").symlink_to("/etc")
-    return Place(tmp_path, store.dir.parent, tmp_path / "runs" / "calls" / "1")
+    return ToolScope(tmp_path, store.dir.parent, tmp_path / "runs" / "calls" / "1")
 
 
 @pytest.mark.parametrize(
@@ -161,13 +161,15 @@ def place(tmp_path: Path, store: RunStore) -> Place:
         ("policy", "/dev/zero"),
     ],
 )
-def test_a_name_that_leads_elsewhere_is_refused(place: Place, name: str, value: object) -> None:
+def test_a_name_that_leads_elsewhere_is_refused(place: ToolScope, name: str, value: object) -> None:
     with pytest.raises(RewardAgentError) as refused:
         check_places(place, {name: value})
     assert refused.value.exit_code == 2
 
 
-def test_what_lies_here_is_found_and_a_text_becomes_a_file(place: Place, store: RunStore) -> None:
+def test_what_lies_here_is_found_and_a_text_becomes_a_file(
+    place: ToolScope, store: RunStore
+) -> None:
     given = {
         "run": "last", "file": "own.py", "reward": PROGRAM, "output": "new/folder",
         "source": "menagerie:go1", "provider": "offline", "answer": "accept", "env": "hopper",
@@ -184,7 +186,7 @@ def test_what_lies_here_is_found_and_a_text_becomes_a_file(place: Place, store: 
 
 
 def test_an_environment_of_somebody_else_needs_a_word_of_the_person(
-    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: ToolScope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     folder = tmp_path / "robot"
@@ -198,7 +200,7 @@ def test_an_environment_of_somebody_else_needs_a_word_of_the_person(
         check_places(place, {"env": str(folder)})
     assert str(folder) in asked.value.message
     assert "trust_folder" in asked.value.remedy
-    trusted = Place(place.root, place.runs_dir, place.folder, is_trusted=True)
+    trusted = ToolScope(place.root, place.runs_dir, place.folder, is_trusted=True)
     assert check_places(trusted, {"env": str(folder)}) == {"env": str(folder)}
     assert "trust_folder" in make_model("x", bind("envs_show").parameters).model_fields or (
         "trust_folder" in bind("envs_show").model.model_fields

@@ -244,13 +244,16 @@ def _improve(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) 
     if plan.kept is not None:
         signals = list_free(plan.kept, signals)
     moves = [*list_kept_moves(plan, evidence), *list_moves(plan, signals, evidence)]
-    other = learn_otherwise(plan, entry, brief.task.target_score)
-    if brief.choices and plan.kept is None and other is not None:
-        # Asked for by name it comes now; else where nothing is left to say of the pay.
-        moves = [other] * (brief.index + 1) if brief.idea.name == LEARNING else [*moves, other]
-    # Each candidate of a round takes another rule; beyond the rules the search is random.
-    is_ruled = brief.index < len(moves)
-    move = moves[brief.index] if is_ruled else make_random_move(plan, signals, rng)
+    may_choose = brief.choices and plan.kept is None
+    other = learn_otherwise(plan, entry, brief.task.target_score) if may_choose else None
+    if other is not None and brief.idea.name == LEARNING:
+        move = other
+    else:
+        # Each candidate of a round takes another rule, what is said of the pay first; beyond the
+        # rules the search is random.
+        moves += [other] if other is not None else []
+        is_ruled = brief.index < len(moves)
+        move = moves[brief.index] if is_ruled else make_random_move(plan, signals, rng)
     score = entry.candidate.task_score
     return _follow(
         Move(plan, origin + (f" (task score {score:.3g})" if score is not None else "")), move
