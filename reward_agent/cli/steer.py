@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -41,6 +42,7 @@ NOT_YET = 4
 _ASKS = 2
 _ENDS = {"finished": 0, "running": NOT_YET}
 _POLL_S = 0.5
+_KNOWN_S = 2.0
 Goal = Literal["finished", "round", "question"]
 Why = Annotated[str, typer.Option(help="A reason, for the run's journal.")]
 Trains = Annotated[str, typer.Argument(help="A candidate in training, or the start of its name.")]
@@ -160,14 +162,7 @@ def stop_command(
 
         _tell_result(steer.stop(store, candidate, _ask_here(), why, wait_s=timeout), as_json)
         return
-    if store.is_locked():
-        process = store.find_holder()
-        if process is None:
-            raise UsageError(
-                f"no process of this machine is known to work on run {store.dir.name}",
-                "stop it where it was started",
-            )
-        os.kill(process, signal.SIGTERM)
+    _interrupt(store)
     _poll(timeout, lambda: not store.is_locked())
     _show(_read(store), as_json=as_json)
     if store.is_locked():
@@ -342,6 +337,28 @@ def _read(store: RunStore) -> RunStatus:
     from reward_agent.control.status import read_status
 
     return read_status(store)
+
+
+def _interrupt(store: RunStore) -> None:
+    """Tell the process that works on a run to end.
+
+    Raises:
+        UsageError: it is not known, or runs elsewhere.
+    """
+    end = time.monotonic() + _KNOWN_S
+    while store.is_locked():
+        process = store.find_holder()
+        if process is not None:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGTERM)
+            return
+        # It may be about to write who it is, or to end of itself.
+        if time.monotonic() > end:
+            raise UsageError(
+                f"no process of this machine is known to work on run {store.dir.name}",
+                "stop it where it was started",
+            )
+        time.sleep(_POLL_S)
 
 
 def _poll(timeout: float | None, is_reached: Callable[[], bool]) -> None:

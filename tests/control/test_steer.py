@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from reward_agent.cli import steer
+from reward_agent.errors import UsageError
 from reward_agent.records.store import RunStore
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
@@ -81,3 +83,21 @@ def test_a_run_that_nobody_works_on_has_no_holder(tmp_path):
     # What a stranger wrote into the file names no process to be ended.
     (tmp_path / "LOCK").write_text("1")
     assert store.find_holder() is None
+
+
+def test_a_run_that_ends_of_itself_meanwhile_is_stopped(tmp_path, monkeypatch):
+    store = RunStore(tmp_path)
+    held = iter([True, True, False])
+    monkeypatch.setattr(steer, "_POLL_S", 0.01)
+    monkeypatch.setattr(store, "is_locked", lambda: next(held))
+    steer._interrupt(store)
+    assert next(held, None) is None
+
+
+def test_what_holds_a_run_and_is_not_known_is_told(tmp_path, monkeypatch):
+    store = RunStore(tmp_path)
+    monkeypatch.setattr(steer, "_POLL_S", 0.01)
+    monkeypatch.setattr(steer, "_KNOWN_S", 0.02)
+    monkeypatch.setattr(store, "is_locked", lambda: True)
+    with pytest.raises(UsageError, match="no process of this machine"):
+        steer._interrupt(store)
