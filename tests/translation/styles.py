@@ -149,18 +149,6 @@ def reward_fn(obs, action, next_obs):
     return r + bonus - 1e-3 * ctrl
 """,
     ),
-    "jax_select": (
-        "hopper",
-        "",
-        """\
-import jax
-from jax import numpy as jnp
-
-def compute(obs, action, next_obs):
-    v = next_obs[5]
-    return jax.lax.select(v > 0.0, v, 0.5 * v) - 0.1 * jax.nn.relu(-v) + jax.nn.sigmoid(v)
-""",
-    ),
     "torch_batch1": (
         "hopper",
         "",
@@ -174,19 +162,6 @@ def compute_reward(obs, action, next_obs):
     up = torch.exp(-torch.abs(obs[:, 1]))
     cost = torch.sum(act * act, dim=-1)
     return (vel * up - 0.01 * cost).item()
-""",
-    ),
-    "closure": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-def make_reward(w_vel, w_up=0.5):
-    def reward(obs, action, next_obs, info):
-        up = 1.0 if abs(next_obs[1]) < 0.1 else 0.0
-        return w_vel * next_obs[5] + w_up * up
-    return reward
-
-reward = make_reward(1.2)
 """,
     ),
     "dataclass_cfg": (
@@ -213,22 +188,6 @@ def reward(obs, action, next_obs, info):
     return cfg.gains[0] * speed + cfg.gains[1] * alive - cfg.ctrl * sum(a * a for a in action)
 """,
     ),
-    "lambdas_dict": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-import numpy as np
-terms = dict(
-    vel=lambda o, a: o[5],
-    tilt=lambda o, a: -o[1] ** 2,
-    energy=lambda o, a: -1e-3 * np.square(a).sum(),
-)
-weights = dict(vel=1.0, tilt=2.0, energy=1.0)
-
-def reward(obs, action, next_obs, info):
-    return sum(weights[k] * f(next_obs, action) for k, f in terms.items())
-""",
-    ),
     "deque": (
         "hopper",
         "kept(lambda: SmoothReward())(obs, action, next_obs, info)",
@@ -247,70 +206,6 @@ class SmoothReward:
     def __call__(self, obs, action, next_obs, info):
         self.speeds.append(next_obs[5])
         return float(np.mean(self.speeds))
-""",
-    ),
-    "prev_action": (
-        "hopper",
-        "kept(lambda: Smooth()).compute_reward(obs, action, next_obs)",
-        """\
-import numpy as np
-
-class Smooth:
-    def __init__(self):
-        self.prev_action = None
-
-    def reset(self):
-        self.prev_action = None
-
-    def compute_reward(self, obs, action, next_obs):
-        r = next_obs[5]
-        if self.prev_action is not None:
-            r -= 0.1 * np.sum((action - self.prev_action) ** 2)
-        self.prev_action = np.array(action)
-        return r
-""",
-    ),
-    "prev_action_zeros": (
-        "hopper",
-        "kept(lambda: Smooth()).compute_reward(obs, action, next_obs)",
-        """\
-import numpy as np
-
-class Smooth:
-    def __init__(self):
-        self.last = np.zeros(3)
-
-    def reset(self):
-        self.last = np.zeros(3)
-
-    def compute_reward(self, obs, action, next_obs):
-        r = next_obs[5] - 0.1 * np.linalg.norm(action - self.last)
-        self.last = action.copy()
-        return float(r)
-""",
-    ),
-    "info_based": (
-        "half_cheetah",
-        "",
-        """\
-def reward(obs, action, next_obs, info):
-    forward = info["x_velocity"]
-    ctrl = info.get("reward_ctrl", 0.0)
-    return forward + 0.1 * ctrl
-""",
-    ),
-    "data_qpos": (
-        "walker2d",
-        "",
-        """\
-import numpy as np
-
-def my_reward(data, action):
-    height = data.qpos[1]
-    pitch = data.qpos[2]
-    vx, vz = data.qvel[:2]
-    joints = data.qvel[3:]
-    return 1.5 * vx - abs(vz) - 0.2 * pitch ** 2 - 0.01 * np.sum(np.square(joints)) + (height > 1.0)
 """,
     ),
     "eureka_jit": (
@@ -352,24 +247,6 @@ def reward_function(state, action, next_state):
     return 0.3 * up(next_state[1]) + 0.7 * fast(next_state[5])
 """,
     ),
-    "match": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-MODE = "fast"
-
-def reward(obs, action, next_obs, info):
-    v = next_obs[5]
-    match MODE:
-        case "fast":
-            r = 2.0 * v
-        case "slow":
-            r = -abs(v)
-        case _:
-            r = 0.0
-    return r
-""",
-    ),
     "match_number": (
         "hopper",
         "reward(obs, action, next_obs, info)",
@@ -401,23 +278,6 @@ def reward(obs, action, next_obs, info):
     return v
 """,
     ),
-    "while_wrap": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-import math
-
-def wrap(a):
-    while a > math.pi:
-        a -= 2 * math.pi
-    while a < -math.pi:
-        a += 2 * math.pi
-    return a
-
-def reward(obs, action, next_obs, info):
-    return -abs(wrap(10 * next_obs[1])) + next_obs[5]
-""",
-    ),
     "while_count": (
         "hopper",
         "reward(obs, action, next_obs, info)",
@@ -428,24 +288,6 @@ def reward(obs, action, next_obs, info):
         total += action[i] ** 2
         i += 1
     return next_obs[5] - 0.1 * total
-""",
-    ),
-    "nested_helpers": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-import numpy as np
-
-def reward(obs, action, next_obs, info):
-    def clip01(x):
-        return max(0.0, min(1.0, x))
-
-    def posture(o):
-        def tilt(q):
-            return 1.0 - abs(q) / 0.2
-        return clip01(tilt(o[1]))
-
-    return posture(next_obs) * clip01(next_obs[5] / 2.0)
 """,
     ),
     "early_returns": (
@@ -463,28 +305,6 @@ def reward(obs, action, next_obs, info):
     if next_obs[5] < 0:
         return 0.0
     return next_obs[5]
-""",
-    ),
-    "gym_make_top": (
-        "hopper",
-        "",
-        """\
-import gymnasium as gym
-import numpy as np
-from stable_baselines3 import PPO
-
-env = gym.make("Hopper-v5")
-obs, info = env.reset()
-
-def custom_reward(obs, action, next_obs):
-    return next_obs[5] - 0.1 * np.linalg.norm(action)
-
-model = PPO("MlpPolicy", env)
-model.learn(1000)
-for i in range(100):
-    action, _ = model.predict(obs)
-    next_obs, _, done, trunc, info = env.step(action)
-    print(custom_reward(obs, action, next_obs))
 """,
     ),
     "inner_reward_bonus": (
@@ -640,19 +460,6 @@ class Milestones:
         return r
 """,
     ),
-    "np_loop": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-import numpy as np
-def reward(obs, action, next_obs, info):
-    cost = 0
-    for i in range(3):
-        cost += abs(action[i] * next_obs[8 + i])
-    w = np.array([0.1, 0.2, 0.3])
-    return next_obs[5] - 0.01 * cost - np.dot(w, np.abs(action))
-""",
-    ),
     "np_fancy": (
         "hopper",
         "reward(obs, action, next_obs, info)",
@@ -689,22 +496,6 @@ def reward(obs, action, next_obs, info):
     return parts.sum()
 """,
     ),
-    "terms_list": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-import numpy as np
-def reward(obs, action, next_obs, info):
-    rewards = []
-    rewards.append(1.0 * next_obs[5])
-    rewards.append(-0.5 * abs(next_obs[1]))
-    if next_obs[0] > 1.2:
-        rewards.append(0.2)
-    else:
-        rewards.append(0.0)
-    return sum(rewards)
-""",
-    ),
     "terms_append_if": (
         "hopper",
         "reward(obs, action, next_obs, info)",
@@ -715,34 +506,6 @@ def reward(obs, action, next_obs, info):
     if next_obs[0] > 1.2:
         rewards.append(0.2)
     return sum(rewards)
-""",
-    ),
-    "try_except": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-import numpy as np
-def reward(obs, action, next_obs, info):
-    try:
-        r = next_obs[5] / (1.0 + abs(next_obs[1]))
-    except ZeroDivisionError:
-        r = 0.0
-    if np.isnan(r):
-        r = 0.0
-    return r
-""",
-    ),
-    "raise_guard": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-def reward(obs, action, next_obs, info):
-    if obs is None:
-        raise ValueError("no obs")
-    assert len(action) == 3
-    if next_obs.shape[0] != 11:
-        raise ValueError("bad")
-    return next_obs[5]
 """,
     ),
     "type_hints": (
@@ -783,19 +546,6 @@ def reward(obs, action, next_obs, info):
     return sum(parts.values())
 """,
     ),
-    "enum": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-from enum import Enum, IntEnum
-class Idx(IntEnum):
-    Z = 0
-    PITCH = 1
-    VX = 5
-def reward(obs, action, next_obs, info):
-    return next_obs[Idx.VX] - abs(next_obs[Idx.PITCH])
-""",
-    ),
     "staticmethod": (
         "hopper",
         "Reward().get_reward(obs, action, next_obs)",
@@ -814,14 +564,6 @@ class Reward:
         return 2.0
     def get_reward(self, obs, action, next_obs):
         return self.gain * self.weight("v") * next_obs[5] + self.weight("p") * self.bell(next_obs[1], 0.2)
-""",
-    ),
-    "done_arg": (
-        "hopper",
-        "reward_fn(obs, action, next_obs, done)",
-        """\
-def reward_fn(obs, action, next_obs, done):
-    return next_obs[5] - 100.0 * done
 """,
     ),
     "step_after": (
@@ -918,26 +660,6 @@ class Hop:
         rewards = self._get_reward(data, action, info, metrics)
 """,
     ),
-    "unicode_names": (
-        "hopper",
-        "награда(obs, action, next_obs)",
-        """\
-def награда(obs, action, next_obs):
-    скорость = next_obs[5]
-    return скорость if скорость > 0 else 0.0
-""",
-    ),
-    "if_main": (
-        "hopper",
-        "get_reward(obs, action, next_obs)",
-        """\
-import numpy as np
-def get_reward(s, a, s_next):
-    return s_next[5] - 0.1 * np.sum(np.abs(a))
-if __name__ == "__main__":
-    print(get_reward(np.zeros(11), np.zeros(3), np.zeros(11)))
-""",
-    ),
     "clip_nested": (
         "hopper",
         "reward(obs, action, next_obs, info)",
@@ -980,31 +702,6 @@ def reward(obs, action, next_obs, info):
     return int(next_obs[5] * 10) % 3 + (next_obs[0] > 1.2) * 1 + round(next_obs[5], 1) + next_obs[5] // 0.1
 """,
     ),
-    "alias_list": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-def reward(obs, action, next_obs, info):
-    a = [0.0, 0.0]
-    b = a
-    b[0] += next_obs[5]
-    a[1] = 2.0
-    return a[0] + b[1]
-""",
-    ),
-    "early_in_loop": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-def first_big(xs, lim):
-    for i, x in enumerate(xs):
-        if abs(x) > lim:
-            return i
-    return -1
-def reward(obs, action, next_obs, info):
-    return first_big(action, 0.5) + 0.1 * next_obs[5]
-""",
-    ),
     "break_continue": (
         "hopper",
         "reward(obs, action, next_obs, info)",
@@ -1020,47 +717,6 @@ def reward(obs, action, next_obs, info):
     else:
         total -= 0.5
     return total
-""",
-    ),
-    "nested_if_return": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-def reward(obs, action, next_obs, info):
-    z, p = next_obs[0], next_obs[1]
-    if z > 1.2:
-        if p > 0:
-            return 1.0
-        r = 0.5
-    elif z > 1.1:
-        r = 0.25
-        if p < -0.05:
-            r *= 2
-            return r
-    else:
-        return -z
-    r += p
-    return r
-""",
-    ),
-    "ternary_chain": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-def reward(obs, action, next_obs, info):
-    v = next_obs[5]
-    return 2.0 if v > 1 else 1.0 if v > 0.2 else 0.5 if v > 0 else -0.3
-""",
-    ),
-    "tuple_swap": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-def reward(obs, action, next_obs, info):
-    a, b = next_obs[5], next_obs[6]
-    if a < b:
-        a, b = b, a
-    return a - 0.1 * b
 """,
     ),
     "minmax_list": (
@@ -1079,14 +735,6 @@ def reward(obs, action, next_obs, info):
 def reward(obs, action, next_obs, info):
     ok = all(abs(a) < 0.9 for a in action) and any(j > 0 for j in next_obs[2:5])
     return 1.0 if ok else -1.0
-""",
-    ),
-    "sum_gen_if": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-def reward(obs, action, next_obs, info):
-    return sum(a * a if a > 0 else -a for a in action)
 """,
     ),
     "numpy_stats": (
@@ -1134,14 +782,6 @@ def reward(obs, action, next_obs, info):
     return sqrt(v * v + 1) + atan2(v, 1.0) / pi + math.hypot(v, 2) + math.log(1 + abs(v)) + math.copysign(1, v) + math.floor(v) + math.ceil(v) + math.degrees(0.01) + math.log(8, 2) + math.pow(v, 2) + math.fabs(v)
 """,
     ),
-    "chained": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-def reward(obs, action, next_obs, info):
-    return 1.0 * (0.0 < next_obs[5] <= 1.0) + (not next_obs[0] < 1.2) + (next_obs[1] != 0)
-""",
-    ),
     "dict_terms_update": (
         "hopper",
         "reward(obs, action, next_obs, info)",
@@ -1153,56 +793,6 @@ def reward(obs, action, next_obs, info):
     if next_obs[5] > 0.1:
         t["a"] += 1.0
     return sum(t.values())
-""",
-    ),
-    "counter_class": (
-        "hopper",
-        "kept(lambda: R())(obs, action, next_obs, info)",
-        """\
-class R:
-    def __init__(self):
-        self.n = 0
-        self.down = 0
-    def reset(self):
-        self.n = 0
-        self.down = 0
-    def __call__(self, obs, action, next_obs, info):
-        self.n += 1
-        if next_obs[5] < 0:
-            self.down += 1
-        else:
-            self.down = 0
-        if self.down >= 3:
-            self.down = 0
-            return -5.0
-        return 0.1 * self.n
-""",
-    ),
-    "state_machine": (
-        "hopper",
-        "kept(lambda: R())(obs, action, next_obs, info)",
-        """\
-STAND, CROUCH, JUMP = range(3)
-class R:
-    def __init__(self):
-        self.phase = STAND
-        self.best = -1e9
-    def reset(self):
-        self.phase = STAND
-        self.best = -1e9
-    def __call__(self, obs, action, next_obs, info):
-        z = next_obs[0]
-        self.best = max(self.best, z)
-        if self.phase == STAND and z < 1.24:
-            self.phase = CROUCH
-            return 0.5
-        if self.phase == CROUCH:
-            if next_obs[6] > 0:
-                self.phase = JUMP
-            return 0.2
-        if self.phase == JUMP:
-            return self.best
-        return 0.0
 """,
     ),
     "hasattr_prev": (
@@ -1231,19 +821,6 @@ class R:
         return -sum((action - last) ** 2)
 """,
     ),
-    "dict_memory": (
-        "hopper",
-        "kept(lambda: R())(obs, action, next_obs, info)",
-        """\
-class R:
-    def __init__(self):
-        self.mem = {"x": 0.0, "n": 0}
-    def __call__(self, obs, action, next_obs, info):
-        self.mem["x"] = 0.9 * self.mem["x"] + 0.1 * next_obs[5]
-        self.mem["n"] += 1
-        return self.mem["x"] / self.mem["n"]
-""",
-    ),
     "composition": (
         "hopper",
         "reward(obs, action, next_obs, info)",
@@ -1264,24 +841,6 @@ class Total:
 reward = Total(Speed(1.5), Energy())
 """,
     ),
-    "registry": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-REG = {}
-def term(weight):
-    def wrap(f):
-        REG[f.__name__] = (weight, f)
-        return f
-    return wrap
-@term(1.0)
-def speed(o, a): return o[5]
-@term(-0.1)
-def tilt(o, a): return abs(o[1])
-def reward(obs, action, next_obs, info):
-    return sum(w * f(next_obs, action) for w, f in REG.values())
-""",
-    ),
     "decorator": (
         "hopper",
         "reward(obs, action, next_obs, info)",
@@ -1295,33 +854,6 @@ def clipped(f):
 @clipped
 def reward(obs, action, next_obs, info):
     return 5 * next_obs[5]
-""",
-    ),
-    "inherit_super": (
-        "hopper",
-        "Child().get_reward(obs, action, next_obs)",
-        """\
-class Base:
-    def __init__(self, w=1.0):
-        self.w = w
-    def base(self, o): return self.w * o[5]
-    def get_reward(self, obs, action, next_obs): return self.base(next_obs)
-class Child(Base):
-    def __init__(self):
-        super().__init__(w=2.0)
-        self.k = 0.1
-    def get_reward(self, obs, action, next_obs):
-        return super().get_reward(obs, action, next_obs) - self.k * abs(next_obs[1])
-""",
-    ),
-    "kwargs": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-PARAMS = dict(target=1.0, k=3)
-def track(v, target=0.5, k=1): return 1 / (1 + k * (v - target) ** 2)
-def reward(obs, action, next_obs, info=None, **kwargs):
-    return track(next_obs[5], **PARAMS) + track(*[next_obs[6]], k=2)
 """,
     ),
     "comprehension_matrix": (
@@ -1353,27 +885,6 @@ from types import SimpleNamespace as NS
 cfg = NS(w=1.5, lim=NS(lo=-1.0, hi=1.0))
 def reward(obs, action, next_obs, info):
     return cfg.w * min(max(next_obs[5], cfg.lim.lo), cfg.lim.hi)
-""",
-    ),
-    "np_vectorised_helper": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-import numpy as np
-def smooth(x, lo, hi):
-    t = np.clip((x - lo) / (hi - lo), 0, 1)
-    return t * t * (3 - 2 * t)
-def reward(obs, action, next_obs, info):
-    return smooth(next_obs[5], 0, 2) + np.mean(smooth(np.abs(action), 0.0, 1.0))
-""",
-    ),
-    "exponent_mix": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-import numpy as np
-def reward(obs, action, next_obs, info):
-    return np.exp(-np.square(next_obs[1]) / 0.1) ** 0.5 * (1 + np.tanh(next_obs[5])) / 2 - 1e-3 * np.inner(action, action)
 """,
     ),
     "nonlocal_closure": (
@@ -1424,17 +935,6 @@ def reward(obs, action, next_obs, info):
     return float(a) + 2 * b - (a and not b) + (a & b) + (a ^ b) * 0.5 + np.logical_or(a, b) * 0.25 + sum([a, b])
 """,
     ),
-    "div_by_zero_guard": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-def reward(obs, action, next_obs, info):
-    d = next_obs[5] if abs(next_obs[5]) > 1e-3 else None
-    if d is None:
-        return 0.0
-    return 0.01 / d
-""",
-    ),
     "none_default": (
         "hopper",
         "reward(obs, action, next_obs, info)",
@@ -1455,17 +955,6 @@ def reward(obs, action, next_obs, info):
     return vx + first * last - sum(abs(j) for j in joints) * 0.1 + w * 0
 """,
     ),
-    "slice_step": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-import numpy as np
-def reward(obs, action, next_obs, info):
-    q = np.array(next_obs)
-    q2 = q[2:5][::-1]
-    return q2[0] + q[-1] + q[:-8].sum() + np.flip(q[2:5])[0]
-""",
-    ),
     "np_maximum_reduce": (
         "hopper",
         "reward(obs, action, next_obs, info)",
@@ -1483,16 +972,6 @@ import numpy as np
 def reward(obs, action, next_obs, info):
     a = np.asarray(action, dtype=np.float64)
     return np.float64(next_obs[5]) + a.sum().item() + np.squeeze(next_obs[6:7]) + a.max().astype(float)
-""",
-    ),
-    "recursion": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-def power(x, n):
-    return 1.0 if n == 0 else x * power(x, n - 1)
-def reward(obs, action, next_obs, info):
-    return power(next_obs[5], 3)
 """,
     ),
     "tuple_return_terms": (
@@ -1529,15 +1008,6 @@ TABLE = [0.0, 0.5, 1.0, 2.0]
 def reward(obs, action, next_obs, info):
     i = int(np.clip(next_obs[5] * 4, 0, 3))
     return TABLE[i] + action[int(np.argmax(action))]
-""",
-    ),
-    "lambda_default": (
-        "hopper",
-        "reward(obs, action, next_obs, info)",
-        """\
-fs = [lambda o, k=k: o[5 + k] * k for k in range(3)]
-def reward(obs, action, next_obs, info):
-    return sum(f(next_obs) for f in fs)
 """,
     ),
     "assert_isinst": (
@@ -1597,27 +1067,6 @@ class Run:
         return sum(rewards.values())
 """,
     ),
-    "wrapper_terminate": (
-        "hopper",
-        "",
-        """\
-import gymnasium as gym
-import numpy as np
-class FallPenalty(gym.Wrapper):
-    '''Penalises falls.'''
-    def __init__(self, env, penalty=10.0, bonus=0.1):
-        super().__init__(env)
-        self.penalty = penalty
-        self.bonus = bonus
-    def step(self, action):
-        obs, reward, terminated, truncated, info = self.env.step(action)
-        reward = reward + self.bonus * obs[5]
-        if terminated and not truncated:
-            reward -= self.penalty
-        info["shaped"] = reward
-        return obs, reward, terminated, truncated, info
-""",
-    ),
     "wrapper_old_gym": (
         "hopper",
         "",
@@ -1642,23 +1091,6 @@ class ClipReward(gym.RewardWrapper):
         self.lo, self.hi = lo, hi
     def reward(self, r):
         return np.clip(r, self.lo, self.hi)
-""",
-    ),
-    "obs_named": (
-        "hopper",
-        "",
-        """\
-import numpy as np
-class HopReward:
-    IDX = {"z": 0, "pitch": 1, "vx": 5}
-    def __init__(self, cfg=None):
-        self.cfg = cfg or {"w_v": 1.0, "w_p": 0.3}
-    def get(self, o, k):
-        return o[self.IDX[k]]
-    def __call__(self, obs, act, next_obs, done, info):
-        r = self.cfg["w_v"] * self.get(next_obs, "vx")
-        r -= self.cfg["w_p"] * abs(self.get(next_obs, "pitch"))
-        return r - 5.0 * float(done)
 """,
     ),
     "mujoco_py": (
@@ -1691,20 +1123,6 @@ class R(ReacherEnv):
         vec = self.get_body_com("fingertip") - self.get_body_com("target")
         dist = np.linalg.norm(vec)
         return -dist - np.square(action).sum(), {}
-""",
-    ),
-    "reacher_data_body": (
-        "reacher",
-        "",
-        """\
-import numpy as np
-class R(ReacherEnv):
-    def step(self, action):
-        self.do_simulation(action, self.frame_skip)
-        tip = self.data.body("fingertip").xpos
-        goal = self.data.body("target").xpos
-        d = np.linalg.norm(tip[:2] - goal[:2])
-        return self._get_obs(), float(np.exp(-10 * d)), False, False, {"d": d}
 """,
     ),
     "torch_policy_reward": (
@@ -1746,23 +1164,6 @@ def reward_fn(obs, act, next_obs):
     return v - 1e-3 * np.sum(np.square(act), axis=-1, keepdims=True)
 """,
     ),
-    "eureka_self": (
-        "humanoid",
-        "",
-        """\
-import torch
-class Humanoid:
-    def compute_reward(self, actions):
-        self.rew_buf[:], self.rew_dict = compute_reward(self.torso_height, self.torso_velocity, actions)
-        self.extras['r'] = self.rew_buf.mean()
-@torch.jit.script
-def compute_reward(torso_height: torch.Tensor, torso_velocity: torch.Tensor, actions: torch.Tensor):
-    h = torch.exp(-torch.abs(torso_height - 1.3) / 0.2)
-    v = torso_velocity[:, 0].clamp(0, 2)
-    c = -0.01 * actions.square().sum(-1)
-    return h + v + c, {"h": h, "v": v, "c": c}
-""",
-    ),
     "metaworld_like": (
         "reacher",
         "",
@@ -1772,58 +1173,6 @@ from metaworld.envs import reward_utils
 def compute_reward(self, action, obs):
     d = np.linalg.norm(self.fingertip_position - self.target_position)
     return reward_utils.tolerance(d, bounds=(0, 0.02), margin=0.2, sigmoid="long_tail")
-""",
-    ),
-    "class_const_expr": (
-        "hopper",
-        "",
-        """\
-import numpy as np
-class K:
-    A = 2.0
-    B = A * 3
-    LIMS = np.array([0.1, 0.2, 0.3])
-    W = {"v": A}
-def reward(obs, action, next_obs, info):
-    return K.W["v"] * next_obs[5] - K.B * np.sum(np.maximum(np.abs(action) - K.LIMS, 0))
-""",
-    ),
-    "str_enum_mode": (
-        "hopper",
-        "",
-        """\
-from enum import Enum
-class Mode(Enum):
-    HOP = "hop"
-    STAND = "stand"
-MODE = Mode.HOP
-def reward(obs, action, next_obs, info):
-    if MODE is Mode.HOP:
-        return next_obs[5]
-    elif MODE == Mode.STAND:
-        return -abs(next_obs[5])
-    return 0.0
-""",
-    ),
-    "logging_everywhere": (
-        "hopper",
-        "",
-        """\
-import logging, wandb
-from torch.utils.tensorboard import SummaryWriter
-writer = SummaryWriter("runs/x")
-logger = logging.getLogger()
-logger.setLevel(logging.INFO)
-step = 0
-def reward(obs, action, next_obs, info):
-    global step
-    step += 1
-    r = next_obs[5]
-    writer.add_scalar("r", r, step)
-    wandb.log({"r": r})
-    if step % 100 == 0:
-        logger.info(f"{r:.3f}")
-    return r
 """,
     ),
     "obs_dict": (
@@ -1871,15 +1220,6 @@ REFUSED: dict[str, tuple[str, tuple[str, ...], str]] = {
 import numpy as np
 def reward(obs, action, next_obs, info):
     return next_obs[5] + 0.01 * np.random.randn()
-""",
-    ),
-    "random2": (
-        "hopper",
-        ("chance",),
-        """\
-import random
-def reward(obs, action, next_obs, info):
-    return next_obs[5] + random.gauss(0, 0.1)
 """,
     ),
     "time": (
