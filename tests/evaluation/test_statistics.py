@@ -67,12 +67,6 @@ def test_interquartile_mean_drops_a_quarter_at_each_end():
     )
 
 
-@given(st.lists(finite, min_size=1, max_size=40))
-def test_interquartile_mean_lies_within_the_values(values):
-    slack = 1e-9 * max(1.0, max(abs(value) for value in values))
-    assert min(values) - slack <= interquartile_mean(values) <= max(values) + slack
-
-
 def test_correlation_is_of_ranks_and_ties_share_theirs():
     assert correlate([1, 2, 3, 4], [1, 10, 100, 1000]) == pytest.approx(1.0)
     assert correlate([1, 2, 3, 4], [4, 3, 2, 1]) == pytest.approx(-1.0)

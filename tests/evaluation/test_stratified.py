@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from reward_agent.errors import UsageError
 from reward_agent.evaluation.statistics import (
-    interquartile_mean,
     normalise_score,
     performance_profile,
     probability_of_improvement,
@@ -18,18 +17,6 @@ from reward_agent.evaluation.statistics import (
 
 SCORES = st.lists(st.floats(-100, 100, allow_subnormal=False), min_size=1, max_size=6)
 STRATA = st.lists(SCORES, min_size=1, max_size=4)
-
-
-def trim_mean(values):
-    """rliable's aggregate_iqm: scipy.stats.trim_mean(values, 0.25), with its rounding down."""
-    ordered = np.sort(np.ravel(values))
-    n_cut = int(0.25 * len(ordered))
-    return ordered[n_cut : len(ordered) - n_cut].mean()
-
-
-@given(st.lists(st.floats(-1e3, 1e3), min_size=4, max_size=40).filter(lambda x: len(x) % 4 == 0))
-def test_interquartile_mean_is_rliables_where_a_quarter_is_a_whole_number(values):
-    assert interquartile_mean(values) == pytest.approx(trim_mean(values), abs=1e-9)
 
 
 @given(STRATA, STRATA)
@@ -45,13 +32,6 @@ def test_improvement_is_the_share_of_won_pairs_averaged_over_tasks(mine, theirs)
     assert probability_of_improvement(theirs, mine) == pytest.approx(1 - probability)
 
 
-def test_improvement_is_the_mann_whitney_statistic_per_pair():
-    scipy_stats = pytest.importorskip("scipy.stats")
-    a, b = [1.0, 2.0, 2.0, 5.0], [0.0, 2.0, 4.0]
-    u = scipy_stats.mannwhitneyu(a, b, alternative="greater").statistic
-    assert probability_of_improvement([a], [b]) == pytest.approx(u / 12)
-
-
 @given(STRATA)
 def test_profile_falls_from_all_runs_to_none(strata):
     flat = np.concatenate(strata)
@@ -61,13 +41,6 @@ def test_profile_falls_from_all_runs_to_none(strata):
     assert shares[-1] == 0.0
     assert np.all(np.diff(shares) <= 0)
     assert shares[1] == pytest.approx(np.mean(flat > flat.min()))
-
-
-def test_area_under_the_profile_is_the_mean():
-    strata = [[0.1, 0.4], [0.8, 0.9, 0.3]]
-    taus = np.linspace(0, 1, 10_001)
-    area = np.trapezoid(performance_profile(strata, taus), taus)
-    assert area == pytest.approx(np.mean(np.concatenate(strata)), abs=1e-3)
 
 
 @settings(max_examples=10, deadline=None)

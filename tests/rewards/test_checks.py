@@ -53,16 +53,6 @@ def test_hostile_program_of_the_corpus_is_refused(case):
     assert all(item.message and item.remedy for item in report.findings)
 
 
-def test_a_rule_that_gives_up_refuses_the_program_and_no_text_ends_a_run(monkeypatch):
-    def fail(context):
-        raise RecursionError
-        yield
-
-    monkeypatch.setattr("reward_agent.rewards.checks.RULES", (*RULES, fail))
-    [finding] = check(OWN_LEGITIMATE[0].source).findings
-    assert (finding.rule, finding.severity) == ("check/gave-up", "error")
-
-
 @pytest.mark.parametrize(
     "lines",
     [
