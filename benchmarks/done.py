@@ -1,7 +1,8 @@
 """``scripts/bench done``: minutes of computing from a sentence to a confirmed winner.
 
-The programs are those that a large language model wrote for these tasks, read from scripts; so no
-model is asked, and the time is that of checks, trainings, evaluations and confirmation.
+The programs are those that a large language model wrote for these tasks, in the recorded runs that
+ship with the program; so no model is asked, and the time is that of checks, trainings, evaluations
+and confirmation.
 """
 
 from __future__ import annotations
@@ -13,31 +14,16 @@ from pathlib import Path
 from statistics import median
 
 from reward_agent.errors import UnknownNameError
-from reward_agent.files import write_atomic
+from reward_agent.export.shipped import find_shipped
+from reward_agent.export.unpack import open_bundle
+from reward_agent.files import make_scratch, write_atomic
 from reward_agent.records.store import RunRecord, RunStore, load_run
 from reward_agent.run.open import design
 from reward_agent.types import Finite, Record
 
-RECORDED_DIR = Path(__file__).parent / "recorded"
-N_PROGRAMS = 3
+# The recorded runs whose programs are trained again, with their steps and rounds.
+TASKS = ("back_flip", "wave_leg", "lie_down", "drawer_open")
 _BAR_MINUTES = 5.0
-
-
-class Recorded(Record):
-    """A task whose programs are recorded, and the settings that they were trained with."""
-
-    env: str
-    task: str
-    steps: int
-    rounds: int
-
-
-RECORDED = {
-    "back_flip": Recorded(env="hopper", task="back_flip", steps=500_000, rounds=3),
-    "wave_leg": Recorded(env="ant", task="wave_leg", steps=400_000, rounds=3),
-    "lie_down": Recorded(env="ant", task="lie_down", steps=250_000, rounds=2),
-    "drawer_open": Recorded(env="metaworld", task="drawer_open", steps=300_000, rounds=2),
-}
 
 
 class DoneRow(Record):
@@ -58,8 +44,8 @@ def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     rows = _read_rows(options.json)
     for name in options.tasks.split(","):
-        if name not in RECORDED:
-            raise UnknownNameError("task", name, RECORDED)
+        if name not in TASKS:
+            raise UnknownNameError("task", name, TASKS)
         rows[name] = measure(name, options.folder, options.slots, options.winner_seeds)
         if options.json:
             known = {key: row.model_dump() for key, row in rows.items()}
@@ -70,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench done", description=__doc__)
-    parser.add_argument("--tasks", default=",".join(RECORDED), help="by commas")
+    parser.add_argument("--tasks", default=",".join(TASKS), help="by commas")
     parser.add_argument("--slots", type=int, default=2, help="trainings side by side")
     parser.add_argument("--winner-seeds", type=int, default=1, help="fresh seeds of a confirmation")
     parser.add_argument("--folder", type=Path, default=Path("runs/done"), help="where runs lie")
@@ -80,22 +66,31 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def measure(name: str, folder: Path, n_slots: int, winner_seeds: int) -> DoneRow:
     """Run the design of a task with its recorded programs; return what it took."""
-    what = RECORDED[name]
-    run = design(
-        what.env,
-        what.task,
-        runs_dir=folder,
-        environ={},
-        provider=f"scripted:{RECORDED_DIR / name}.txt",
-        candidates=N_PROGRAMS,
-        iterations=what.rounds,
-        steps=what.steps,
-        winner_seeds=winner_seeds,
-        slots=n_slots,
-        critic=False,
-        analyzer=False,
-    )
+    with make_scratch() as scratch:
+        recorded = open_bundle(find_shipped(name), scratch)
+        known, script = recorded.read_run(), scratch / "replies.md"
+        script.write_text(render_script(recorded), encoding="utf-8")
+        run = design(
+            known.card.name,
+            known.task.name,
+            runs_dir=folder,
+            environ={},
+            provider=f"scripted:{script}",
+            candidates=known.config["candidates"],
+            iterations=known.config["iterations"],
+            steps=known.config["steps"],
+            winner_seeds=winner_seeds,
+            slots=n_slots,
+            critic=False,
+            analyzer=False,
+        )
     return read_row(name, run, load_run(run.id, folder))
+
+
+def render_script(store: RunStore) -> str:
+    """Return the programs of a run as replies of its Designer, in order."""
+    programs = (store.read_program(item.iteration, item.id) for item in store.list_finished())
+    return "".join(f"--- reply ---\n```python\n{text}\n```\n" for text in programs)
 
 
 def read_row(name: str, run: RunRecord, store: RunStore) -> DoneRow:
@@ -107,7 +102,7 @@ def read_row(name: str, run: RunRecord, store: RunStore) -> DoneRow:
     return DoneRow(
         task=name,
         minutes=(run.wall_s - run.slot_seconds.get("llm", 0.0)) / 60,
-        rounds=f"{len(store.list_iterations())} of {RECORDED[name].rounds}",
+        rounds=f"{len(store.list_iterations())} of {run.config['iterations']}",
         env_steps=run.total_timesteps,
         program=f"{candidate.id}: {candidate.task_score:.3g} {run.task.unit}",
         fresh=f"{fresh}; {winner.success_rate or 0.0:.0%}",

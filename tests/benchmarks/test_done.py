@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import done
-from benchmarks.done import RECORDED, RECORDED_DIR, DoneRow, render_rows
+from benchmarks.done import TASKS, DoneRow, render_rows, render_script
 from reward_agent.errors import UnknownNameError
+from reward_agent.export.shipped import find_shipped
+from reward_agent.export.unpack import open_bundle
 
 
 def make_row(task: str, minutes: float) -> DoneRow:
@@ -24,10 +26,11 @@ def make_row(task: str, minutes: float) -> DoneRow:
     )
 
 
-@pytest.mark.parametrize("name", RECORDED)
-def test_every_task_has_three_programs_a_round(name: str) -> None:
-    script = (RECORDED_DIR / f"{name}.txt").read_text("utf-8")
-    assert script.count("--- reply ---") == 3 * RECORDED[name].rounds
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_has_three_programs_a_round(name: str, tmp_path: Path) -> None:
+    recorded = open_bundle(find_shipped(name), tmp_path)
+    script = render_script(recorded)
+    assert script.count("--- reply ---") == 3 * recorded.read_run().config["iterations"]
 
 
 def test_tasks_may_be_measured_one_by_one(
