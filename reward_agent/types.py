@@ -31,6 +31,8 @@ OneLine = Annotated[str, AfterValidator(lambda text: clean_text(text, 2000))]
 Said = Annotated[str, Field(max_length=8000), AfterValidator(hide_in_words)]
 # A program may return 32 terms; the framework adds the potential's.
 MOST_TERMS = 33
+# Of a program; DONE comes after the last.
+MOST_STAGES, DONE = 8, "done"
 # Of a probe: scripted ones, each end of some actuators, policies.
 MOST_BEHAVIOURS = 100
 _MOST_REASON_CHARS = 600
@@ -254,12 +256,31 @@ class TermCurve(Record):
     points: tuple[TermPoint, ...]
 
 
+class StageCount(Record):
+    """How many of some episodes came to a stage of a program, and what an episode is paid in it."""
+
+    name: TermName
+    n_episodes: Count = Field(description="that began before it; of the first stage, all")
+    n_reached: Count = Field(description="of these")
+    pay: Finite = Field(description="mean over all episodes")
+
+    @property
+    def share(self) -> float | None:
+        """Share of the episodes that came to it; None if all began there or later."""
+        return self.n_reached / self.n_episodes if self.n_episodes else None
+
+
+# Of one program, in order.
+Stages = Annotated[tuple[StageCount, ...], Field(max_length=MOST_STAGES + 1)]
+
+
 class TrainingPoint(Record):
     """The training's own view of itself at one of about ten points."""
 
     total_timesteps: int
     generated_return: Finite | None = Field(None, description="mean over episodes that ended")
     episode_length: Finite | None = Field(None, description="mean, in control steps")
+    stages: Stages = ()
 
 
 class Snapshot(Record):

@@ -63,7 +63,7 @@ class Tunable:
     """A hyper-parameter that a reward program may set for its own training, and its range.
 
     Args:
-        low: lowest value, or of each number of a list.
+        low: lowest value, or of each number of a list; where it is whole, so are the others.
         high: highest.
         help: what it does, for a model that has not seen the library.
         most: numbers of a list; 0: it is one number.
@@ -77,14 +77,20 @@ class Tunable:
     def find_fault(self, value: Any) -> str:
         """Return what is expected in place of a value, or nothing where it is right."""
         if not self.most:
-            return "" if self._is_inside(value) else f"a number from {self.low:g} to {self.high:g}"
+            noun = "a whole number" if self._is_whole else "a number"
+            return "" if self._is_inside(value) else f"{noun} from {self.low:g} to {self.high:g}"
         is_list = isinstance(value, list | tuple) and 1 <= len(value) <= self.most
-        if is_list and all(isinstance(v, int) and self._is_inside(v) for v in value):
+        if is_list and all(map(self._is_inside, value)):
             return ""
         return f"a list of 1 to {self.most} whole numbers from {self.low:g} to {self.high:g}"
 
+    @property
+    def _is_whole(self) -> bool:
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
     def _is_inside(self, value: Any) -> bool:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        kinds = int if self._is_whole else int | float
+        is_number = isinstance(value, kinds) and not isinstance(value, bool)
         return is_number and self.low <= value <= self.high
 
 

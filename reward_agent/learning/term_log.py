@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -26,6 +26,7 @@ class Stretch:
         episode_pay: (K,) sum of the terms over those episodes.
         episode_return: sum of the reward over those episodes.
         episode_steps: sum of their lengths.
+        stages: sums by stage of the program; see ``learning.stages``.
     """
 
     names: tuple[str, ...]
@@ -37,6 +38,7 @@ class Stretch:
     episode_pay: FloatArray
     episode_return: float
     episode_steps: int
+    stages: FloatArray = field(default_factory=lambda: np.zeros((3, 0)))
 
     def __add__(self, other: Self) -> Self:
         """Return both stretches as one."""

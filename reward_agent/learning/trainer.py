@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from reward_agent.definitions.learner import LEARNERS
 from reward_agent.learning.learner import Arrays, Learner
 from reward_agent.learning.policy import load_policy, save_policy
+from reward_agent.learning.stages import count_stages
 from reward_agent.learning.term_log import Stretch
 from reward_agent.learning.vec_env import RewardVecEnv
 from reward_agent.records.jobs import CHECKPOINT_FILE, INITIAL_POLICY_FILE, PROGRESS_FILE, TrainJob
@@ -97,7 +98,7 @@ class Trainer:
 
     def _record(self) -> None:
         """Note the rollout that was just learned from."""
-        stretch = self.env.terms.pop()
+        stretch = self.env.pop_stretch()
         steps = self.learner.num_timesteps
         self._row = stretch if self._row is None else self._row + stretch
         self._open = stretch if self._open is None else self._open + stretch
@@ -155,6 +156,7 @@ class Trainer:
             "open": self._open.to_plain() if self._open else None,
             "snapshots": [snapshot.model_dump() for snapshot in self.snapshots],
             "timing": self.timing.model_dump(),
+            "practised": self.env.practice.current if self.env.practice else 0,
         }
         arrays: dict[str, Any] = {**self.learner.read_state(), "record": json.dumps(record)}
         path = self._job_dir / CHECKPOINT_FILE
@@ -172,6 +174,8 @@ class Trainer:
         self._open = Stretch.from_plain(record["open"]) if record["open"] else None
         self.snapshots = [Snapshot.model_validate(item) for item in record["snapshots"]]
         self._earlier = TimeUse.model_validate(record["timing"])
+        if self.env.practice:
+            self.env.practice.current = record["practised"]
 
 
 def _drop_rows_after(path: Path, steps: int) -> None:
@@ -210,13 +214,16 @@ def make_term_curves(
     )
 
 
-def make_training_points(stretches: dict[int, Stretch]) -> tuple[TrainingPoint, ...]:
-    """Return mean return and length of the episodes that ended in each stretch."""
+def make_training_points(
+    stretches: dict[int, Stretch], stages: Sequence[str] = ()
+) -> tuple[TrainingPoint, ...]:
+    """Return mean return, length and stages of the episodes that ended in each stretch."""
     return tuple(
         TrainingPoint(
             total_timesteps=steps,
             generated_return=stretch.generated_return,
             episode_length=stretch.episode_length,
+            stages=count_stages(stages, stretch.stages, stretch.n_episodes),
         )
         for steps, stretch in stretches.items()
     )

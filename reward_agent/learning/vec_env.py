@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.learning.term_log import TermLog
-from reward_agent.rewards.program import StepReward
+from reward_agent.learning.stages import Practice
+from reward_agent.learning.term_log import Stretch, TermLog
+from reward_agent.rewards.program import CompiledReward, StepReward
 from reward_agent.simulation.simulation import Simulation
 from reward_agent.simulation.state import FloatArray, State, Transition
 
@@ -65,15 +66,28 @@ class Reward(Protocol):
 class RewardVecEnv:
     """N simulations of a card under one reward; episodes restart by themselves.
 
+    ``stage_steps`` are most control steps of an episode while the reward's first, second, … stage
+    is practised.
+
     Attributes:
         n_envs: number of simulations N.
         terms: what each reward term paid since it was last read.
+        practice: of the reward's stages, if it has any.
         seconds: wall time by activity.
     """
 
-    def __init__(self, card: EnvCard, simulation: Simulation, reward: Reward) -> None:
+    def __init__(
+        self,
+        card: EnvCard,
+        simulation: Simulation,
+        reward: Reward,
+        stage_steps: Sequence[int] = (),
+    ) -> None:
         self.card, self.n_envs = card, simulation.n_sims
         self.terms = TermLog(simulation.n_sims)
+        self.practice: Practice | None = None
+        if isinstance(reward, CompiledReward) and reward.stages:
+            self.practice = Practice(reward, stage_steps, card.max_episode_steps)
         self.seconds = {"physics": 0.0, "reward": 0.0, "state": 0.0}
         self._simulation = simulation
         self._ends_by_itself = simulation.ends_by_itself
@@ -81,6 +95,11 @@ class RewardVecEnv:
         self._lengths = np.zeros(simulation.n_sims, dtype=np.int64)
         self._dones: list[NDArray[np.bool_]] = []
         self._state: State
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the reward's stages."""
+        return self.practice.stages if self.practice else ()
 
     def tell_progress(self, share: float) -> None:
         """Say how far the training is, 0 to 1: by that some begin their episodes elsewhere."""
@@ -93,6 +112,8 @@ class RewardVecEnv:
         self._lengths[:] = 0
         self._state = self._simulation.read_state()
         self._payment.begin(self._state)
+        if self.practice:
+            self.practice.begin()
         self._dones = []
         self.terms.drop_episodes()
         return self._simulation.observation.astype(np.float32)
@@ -125,10 +146,13 @@ class RewardVecEnv:
             is_over = terminated | self._simulation.find_truncated()
         measured = time.perf_counter()
         self._payment.add(Transition(self._state, action, next_state, terminated))
+        if self.practice:
+            self.practice.step()
         taken = time.perf_counter()
         self._state = next_state
         self._lengths += 1
-        done = is_over | (self._lengths >= self.card.max_episode_steps)
+        most = self.practice.most_steps if self.practice else self.card.max_episode_steps
+        done = is_over | (self._lengths >= most)
         self._dones.append(done)
         ended = self._end_episodes(done, terminated, observation) if done.any() else None
         self.seconds["physics"] += stepped - started
@@ -146,8 +170,15 @@ class RewardVecEnv:
         rewards, terms = self._payment.collect()
         done, self._dones = np.array(self._dones), []
         self.terms.add(terms, rewards, done)
+        if self.practice:
+            self.practice.pay(rewards)
         self.seconds["reward"] += time.perf_counter() - started
         return rewards
+
+    def pop_stretch(self) -> Stretch:
+        """Return what was paid since the last call, and in which stages."""
+        stretch = self.terms.pop()
+        return replace(stretch, stages=self.practice.pop()) if self.practice else stretch
 
     def _end_episodes(
         self,
@@ -161,7 +192,11 @@ class RewardVecEnv:
         self._simulation.reset(ids)
         self._lengths[ids] = 0
         self._state = self._simulation.read_state()
+        if self.practice:
+            self.practice.end(ids)
         self._payment.restart(ids, self._state)
+        if self.practice:
+            self.practice.restart(ids)
         observation[ids] = self._simulation.observation[ids]
         return ended
 

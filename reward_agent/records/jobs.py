@@ -32,6 +32,7 @@ from reward_agent.records.draft import Draft, DraftOptions, Lines
 from reward_agent.records.gates import GateSummary
 from reward_agent.records.trial import TrialRow
 from reward_agent.types import (
+    MOST_STAGES,
     MOST_TERMS,
     Activation,
     EpisodeName,
@@ -48,6 +49,7 @@ from reward_agent.types import (
     Record,
     Sha256,
     Snapshot,
+    Stages,
     TermName,
     TrainingResult,
     WorkOutcome,
@@ -264,6 +266,9 @@ class TrainJob(Job):
     n_points: int = 10
     learner: LearnerSettings
     starts: tuple[TrainingStart, ...] = ()
+    stage_steps: tuple[int, ...] = Field(
+        (), max_length=MOST_STAGES, description="most of an episode while that stage is practised"
+    )
     most_s: float | None = Field(None, gt=0, description="wall time after which it ends early")
     initial_policy_sha256: Sha256 | None = Field(
         None, description="of initial.safetensors, the policy that the training begins with"
@@ -506,6 +511,7 @@ class RelabelResult(FileRecord):
     conditions: tuple[GateSummary, ...] = Field(
         (), max_length=20, description="the same of the metric"
     )
+    stages: Stages = ()
 
 
 class RelabelJob(Job):

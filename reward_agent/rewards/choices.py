@@ -1,8 +1,8 @@
 """What a program chooses beside its reward: how a policy learns from it, and where it starts.
 
-``TRAINING`` is a dictionary of literals at module level, ``STARTS`` a list of them. They are read
-from the text, never run, and only a training sees them: episodes that are scored are the card's
-own.
+``TRAINING`` is a dictionary of literals at module level, ``STARTS`` a list of them; ``STAGES`` are
+names of what an episode goes through, in order. They are read from the text, never run, and only a
+training sees them: episodes that are scored are the card's own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reward_agent.definitions.card import EnvCard
@@ -20,15 +20,20 @@ from reward_agent.definitions.sources import parse_source as parse_field_source
 from reward_agent.definitions.start import TrainingStart
 from reward_agent.rewards.source import parse_source
 from reward_agent.text import clean_text
+from reward_agent.types import MOST_STAGES
 
-TRAINING_NAME, STARTS_NAME = "TRAINING", "STARTS"
+TRAINING_NAME, STARTS_NAME, STAGES_NAME = "TRAINING", "STARTS", "STAGES"
 SHARE, UNTIL = "share", "until"
 # An episode of the training may be this many times as long as one that is scored.
 _MOST_EPISODE_LENGTHS = 4
 _LEAST_EPISODE_STEPS = 10
 # Of actions that are numbers, not choices.
 _OF_NUMBERS = ("log_std_init", "std_hold_share", "noise_correlation", "noise_std")
-ALGO, EPISODE_STEPS = "algo", "episode_steps"
+_OF_STAGES = (
+    "the same while the first, the second, … of `STAGES` is practised: until half of the episodes "
+    "come past it"
+)
+ALGO, EPISODE_STEPS, STAGE_STEPS = "algo", "episode_steps", "stage_steps"
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,16 @@ class TrainingChoices:
         episode_steps: most control steps of an episode.
         values: the learner's hyper-parameters by name.
         starts: where a falling share of the training's episodes begins.
+        stages: names of what an episode goes through, in order.
+        stage_steps: most control steps of an episode while the first, second, … is practised.
     """
 
     algo: str | None = None
     episode_steps: int | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     starts: tuple[TrainingStart, ...] = ()
+    stages: tuple[str, ...] = ()
+    stage_steps: tuple[int, ...] = ()
 
     def apply(self, card: EnvCard, algo: str | None = None) -> EnvCard:
         """Return the card that a policy is trained on.
@@ -65,10 +74,11 @@ class TrainingChoices:
     def drop_shape(self) -> TrainingChoices:
         """Return what is left of them for a policy that there is already."""
         kept = {name: value for name, value in self.values.items() if name != "net_arch"}
-        return TrainingChoices(None, self.episode_steps, kept, self.starts)
+        return replace(self, algo=None, values=kept)
 
     def __str__(self) -> str:
         chosen = {ALGO: self.algo, EPISODE_STEPS: self.episode_steps, **self.values}
+        chosen[STAGE_STEPS] = [*self.stage_steps] or None
         told = [f"{name} {value}" for name, value in chosen.items() if value is not None]
         told += [
             f"{start.share:.0%} of first episodes from {', '.join(start.fields)}"
@@ -82,13 +92,18 @@ def read_choices(source: str) -> TrainingChoices:
     parsed = parse_source(source).source
     given: dict[str, Any] = {}
     starts: list[TrainingStart] = []
+    stages, stage_steps = tuple[str, ...](), tuple[int, ...]()
     if parsed is not None:
         with suppress(ValueError, TypeError):
             given = dict(_read_literal(parsed.tree, TRAINING_NAME) or {})
         with suppress(ValueError, TypeError):
             starts = [read_start(item) for item in _read_literal(parsed.tree, STARTS_NAME) or ()]
+        with suppress(ValueError, TypeError):
+            stages = tuple(_read_literal(parsed.tree, STAGES_NAME) or ())
+        with suppress(TypeError):
+            stage_steps = tuple(given.pop(STAGE_STEPS, ()))
     algo, steps = given.pop(ALGO, None), given.pop(EPISODE_STEPS, None)
-    return TrainingChoices(algo, steps, given, tuple(starts))
+    return TrainingChoices(algo, steps, given, tuple(starts), stages, stage_steps)
 
 
 def read_start(given: Any) -> TrainingStart:
@@ -121,7 +136,7 @@ def _read_literal(tree: ast.Module, name: str) -> Any:
 
 
 def find_table(tree: ast.Module, table: str = TRAINING_NAME) -> ast.expr | None:
-    """Return what ``TRAINING`` or ``STARTS`` is set to at module level, if it is."""
+    """Return what ``TRAINING``, ``STARTS`` or ``STAGES`` is set to at module level, if it is."""
     for statement in tree.body:
         if isinstance(statement, ast.Assign | ast.AnnAssign):
             targets = getattr(statement, "targets", [getattr(statement, "target", None)])
@@ -134,9 +149,10 @@ def list_choices(card: EnvCard, kind: LearnerKind) -> dict[str, Tunable]:
     """Return what may be chosen beside the learner, by name."""
     most = _MOST_EPISODE_LENGTHS * card.max_episode_steps
     steps = Tunable(_LEAST_EPISODE_STEPS, most, "most control steps of an episode in training")
+    of_stages = Tunable(_LEAST_EPISODE_STEPS, most, _OF_STAGES, most=MOST_STAGES)
     absent = _OF_NUMBERS if card.choices else ()
     known = {name: bounds for name, bounds in kind.tunable.items() if name not in absent}
-    return {EPISODE_STEPS: steps, **known}
+    return {EPISODE_STEPS: steps, STAGE_STEPS: of_stages, **known}
 
 
 def list_settable(card: EnvCard) -> list[str]:

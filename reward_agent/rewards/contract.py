@@ -13,6 +13,7 @@ from reward_agent.rewards.language import (
     MAX_REWARD,
     MAX_TERM,
     MAX_TERMS,
+    STAGE_MEMORY,
     TERM_NAME,
 )
 from reward_agent.text import clean_text
@@ -179,6 +180,23 @@ def check_same_memory(
             f"the next memory has {given}; init_memory made {wanted}",
             "return the same names and shapes each time",
         )
+
+
+def check_stage(memory: Mapping[str, np.ndarray[Any, Any]], n_stages: int) -> None:
+    """Check that the memory says in which stage each simulation is.
+
+    Raises:
+        ContractError: it does not, or by a number that is none of a stage.
+    """
+    stage = memory.get(STAGE_MEMORY)
+    remedy = f"begin at 0 in init_memory, and go on by next_stage(memory[{STAGE_MEMORY!r}], …)"
+    what = f"STAGES names {n_stages} stages, and memory {STAGE_MEMORY!r}"
+    if stage is None or stage.ndim != 1:
+        raise ContractError("contract/stage", f"{what} is {_describe(stage)}", remedy)
+    wrong = stage[(stage != np.floor(stage)) | (stage < 0) | (stage > n_stages)]
+    if len(wrong):
+        expected = f"expected a whole number from 0 to {n_stages} (after the last)"
+        raise ContractError("contract/stage", f"{what} is {wrong[0]:g}; {expected}", remedy)
 
 
 def check_finite(what: str, values: np.ndarray[Any, Any]) -> None:

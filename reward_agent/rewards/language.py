@@ -38,6 +38,8 @@ METRIC_ENTRY = "score"
 
 REWARD_PARAMETERS = ("state", "action", "next_state")
 MEMORY_PARAMETER = "memory"
+# What a program that names stages remembers: in which of them an episode is.
+STAGE_MEMORY = "stage"
 # A field of every card: 1.0 where the episode terminated with this step, by the card's termination.
 ENDED = "terminated"
 
@@ -147,8 +149,8 @@ IMPORTS_FROM: dict[str, frozenset[str]] = {
 # The helpers of ``rewards/library.py``; a program may define its own of the same name.
 LIBRARY_NAMES = split_names(
     """
-    angle_difference normalize quat_angle quat_conjugate quat_multiply quat_to_euler quat_to_pitch
-    quat_to_roll quat_to_yaw rotate_vector tolerance wrap_angle
+    angle_difference next_stage normalize quat_angle quat_conjugate quat_multiply quat_to_euler
+    quat_to_pitch quat_to_roll quat_to_yaw rotate_vector tolerance wrap_angle
     """
 )
 

@@ -183,6 +183,13 @@ def quat_angle(quaternion: ArrayLike, reference: ArrayLike) -> Array:
     )
 
 
+def next_stage(stage: ArrayLike, *gates: ArrayLike) -> Array:
+    """Return the stage (N,) after a step: one further where the gate of the present one is open."""
+    now = np.asarray(stage, dtype=np.float64)
+    steps = [(now == k) & (np.asarray(gate) > 0.5) for k, gate in enumerate(gates)]
+    return np.asarray(now + np.sum(steps, axis=0))
+
+
 LIBRARY: dict[str, Any] = {
     function.__name__: function
     for function in (
@@ -198,6 +205,7 @@ LIBRARY: dict[str, Any] = {
         quat_to_pitch,
         quat_to_yaw,
         quat_angle,
+        next_stage,
     )
 }
 

@@ -8,7 +8,7 @@ that a program cannot remember anything but its declared memory.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,12 +16,14 @@ from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError
 from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.rewards.bounds import Reporting
 from reward_agent.rewards.checks import check_program
+from reward_agent.rewards.choices import read_choices
 from reward_agent.rewards.contract import (
     POTENTIAL_TERM,
     Array,
@@ -29,6 +31,7 @@ from reward_agent.rewards.contract import (
     check_memory,
     check_reward,
     check_same_memory,
+    check_stage,
     check_terms,
     normalize_term_names,
 )
@@ -41,6 +44,7 @@ from reward_agent.rewards.language import (
     MEMORY_PARAMETER,
     POTENTIAL_ENTRY,
     REWARD_ENTRY,
+    STAGE_MEMORY,
 )
 from reward_agent.rewards.source import compile_tree, parse_source
 from reward_agent.simulation.state import State, Transition
@@ -104,7 +108,8 @@ def compile_program(source: str, card: EnvCard, gamma: float) -> CompiledReward:
     for finding in report.errors:
         raise ContractError(finding.rule, finding.message, finding.remedy, finding.line)
     seed = int(report.program_sha256[:8], 16)
-    return CompiledReward(load_functions(source), gamma, np.random.default_rng(seed))
+    moments = np.random.default_rng(seed)
+    return CompiledReward(load_functions(source), gamma, moments, read_choices(source).stages)
 
 
 @lru_cache(maxsize=4)
@@ -177,6 +182,7 @@ class CompiledReward:
         gamma: discount of the learner, for the potential.
         moments: draws the calls, ever rarer, after which it is tried whether each row is paid for
             itself; None: after none.
+        stages: what an episode goes through, in order, if it remembers in which it is.
     """
 
     def __init__(
@@ -184,7 +190,9 @@ class CompiledReward:
         functions: Mapping[str, Callable[..., Any]],
         gamma: float,
         moments: np.random.Generator | None = None,
+        stages: Sequence[str] = (),
     ) -> None:
+        self.stages = tuple(stages)
         self._compute_reward = functions[REWARD_ENTRY]
         self._potential = _find_potential(functions)
         uses_memory = MEMORY_PARAMETER in inspect.signature(self._compute_reward).parameters
@@ -213,6 +221,11 @@ class CompiledReward:
     def has_memory(self) -> bool:
         """Whether the program remembers something within an episode."""
         return self._init_memory is not None
+
+    @property
+    def stage(self) -> NDArray[np.intp]:
+        """In which of its stages each simulation is, (N,), a copy; it must have some."""
+        return self._memory[STAGE_MEMORY].astype(np.intp)
 
     def begin(self, state: State) -> None:
         """Start episodes in all simulations, whose first state this is.
@@ -363,6 +376,8 @@ class CompiledReward:
         if self._init_memory:
             memory = check_memory(returned[2], n_sims)
             check_same_memory(memory, self._memory)
+            if self.stages:
+                check_stage(memory, len(self.stages))
             self._memory = memory
         return returned[0], returned[1]
 
@@ -405,4 +420,7 @@ class CompiledReward:
     def _make_memory(self, state: State) -> dict[str, np.ndarray[Any, Any]]:
         assert self._init_memory is not None
         with Reporting(MEMORY_ENTRY):
-            return check_memory(self._init_memory(state), state.n_sims)
+            memory = check_memory(self._init_memory(state), state.n_sims)
+            if self.stages:
+                check_stage(memory, len(self.stages))
+            return memory

@@ -118,6 +118,7 @@ def make_training(
         until_timesteps=until,
         learner=card.learner,
         starts=choices.starts,
+        stage_steps=choices.stage_steps,
         most_s=lab.find_training_clock(card),
         initial_policy_sha256=hashlib.sha256(initial).hexdigest() if initial else None,
     )

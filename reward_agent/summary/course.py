@@ -6,6 +6,7 @@ The two have different units and are never added, compared or drawn on one axis.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -26,6 +27,7 @@ from reward_agent.types import (
     Finite,
     Record,
     TermCurve,
+    TermName,
     TermPoint,
     TrainingPoint,
     TrainingResult,
@@ -344,3 +346,60 @@ def _thin(values: Sequence[V], most: int = 4) -> list[V]:
 
 def _format_correlation(value: float | None) -> str:
     return "-" if value is None else f"{value:+.2f}"
+
+
+class StageSummary(Record):
+    """One stage that a program names; ``done`` is what comes after the last.
+
+    Shares are of the episodes that began before it.
+    """
+
+    name: TermName
+    reached: Finite | None = None
+    pay: Finite | None = None
+    reached_in_training: tuple[Finite | None, ...] = ()
+    pay_in_training: Finite | None = Field(None, description="of an episode, at the end")
+
+
+def summarise_stages(
+    training: TrainingResult, relabelled: RelabelResult | None
+) -> tuple[StageSummary, ...]:
+    """Return the stages in their order; none where the program names none."""
+    scored = {count.name: count for count in relabelled.stages} if relabelled else {}
+    course = [{count.name: count for count in point.stages} for point in training.points]
+    last = course[-1] if course else {}
+    return tuple(
+        StageSummary(
+            name=name,
+            reached=scored[name].share if name in scored else None,
+            pay=scored[name].pay if name in scored else None,
+            reached_in_training=tuple(c[name].share if name in c else None for c in course),
+            pay_in_training=last[name].pay if name in last else None,
+        )
+        for name in last or scored
+    )
+
+
+def render_stages(stages: Sequence[StageSummary]) -> str:
+    """Return the table, and in which stage most episodes stay."""
+    header = ["stage", "reached", "pay/episode", "reached in training", "pay at its end"]
+    rows = [
+        [
+            stage.name,
+            format_share(stage.reached),
+            format_number(stage.pay),
+            " → ".join(map(format_share, _thin(stage.reached_in_training))) or "-",
+            format_number(stage.pay_in_training),
+        ]
+        for stage in stages
+    ]
+    title = "Stages of the program (reached: share of the episodes that began before it):"
+    return f"{title}\n{render_table(header, rows)}{_tell_stuck(stages)}"
+
+
+def _tell_stuck(stages: Sequence[StageSummary]) -> str:
+    """Say in which stage most of the scored episodes stay; '' where none does."""
+    shares = [stage.reached or 0.0 for stage in stages]
+    stays = [before - after for before, after in pairwise(shares)]
+    most = max(stays, default=0.0)
+    return f"\nStuck in {stages[stays.index(most)].name}: {most:.0%} of the episodes." * (most > 0)

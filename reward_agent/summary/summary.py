@@ -18,11 +18,14 @@ from reward_agent.records.gates import ConditionCount, GateSummary
 from reward_agent.records.jobs import EvaluateResult, RelabelResult
 from reward_agent.summary.course import (
     CoursePoint,
+    StageSummary,
     TermSummary,
     find_steps_to,
     make_course,
     render_course,
+    render_stages,
     render_terms,
+    summarise_stages,
     summarise_terms,
 )
 from reward_agent.summary.diagnostics import Case, Diagnosis, diagnose
@@ -71,6 +74,7 @@ class TrajectorySummary(FileRecord):
     target_score: Finite | None = None
     course: tuple[CoursePoint, ...] = ()
     terms: tuple[TermSummary, ...] = ()
+    stages: tuple[StageSummary, ...] = ()
     ends: tuple[EndCount, ...] = ()
     fields: tuple[FieldSummary, ...] = ()
     contacts: ContactSummary = ContactSummary()
@@ -125,6 +129,7 @@ def summarise(
         target_score=task.target_score,
         course=course,
         terms=terms,
+        stages=summarise_stages(training, relabelled),
         ends=_count_ends(evaluated.best),
         fields=summarise_fields(columns, episodes),
         contacts=summarise_contacts(card, episodes),
@@ -163,6 +168,8 @@ def render_training(summary: TrajectorySummary) -> str:
             "training: by then, with the noise of exploring; r: rank correlation with task_score, "
             "over training of the changes of both:\n" + render_terms(summary.terms)
         )
+    if summary.stages:
+        sections.append(render_stages(summary.stages))
     return "\n\n".join(sections)
 
 

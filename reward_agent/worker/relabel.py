@@ -12,6 +12,7 @@ from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.errors import DataError
 from reward_agent.evaluation.conditions import summarise_conditions
 from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.learning.stages import count_stages, sum_stages
 from reward_agent.records.gates import GateSummary
 from reward_agent.records.jobs import (
     END_STEPS,
@@ -22,9 +23,10 @@ from reward_agent.records.jobs import (
 )
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.gates import summarise_gates
+from reward_agent.rewards.language import STAGE_MEMORY
 from reward_agent.rewards.program import compile_program, read_program
 from reward_agent.rewards.replay import EpisodePay, replay_episodes
-from reward_agent.types import FINISHED, RewardProgram, name_failure
+from reward_agent.types import FINISHED, RewardProgram, StageCount, name_failure
 from reward_agent.worker.score import compile_job
 
 TERMS_FILE = "terms.npz"
@@ -56,6 +58,7 @@ def run(job: RelabelJob, job_dir: Path) -> RelabelResult:
         gates=summarise_gates([e.openings for e in paid if len(e.reward)], job.card.control_dt),
         conditions=_read_metric(job, job_dir, stored),
         term_ends=_describe_ends(paid, stored.terminated, reward.term_names),
+        stages=_count_stages(reward.stages, paid),
         term_steps={name: _describe_steps(paid, name) for name in reward.term_names if paid},
     )
 
@@ -73,6 +76,17 @@ def _read_metric(job: RelabelJob, job_dir: Path, stored: Trajectories) -> tuple[
         return summarise_conditions(source, metric, [item for item in episodes if item.n_steps])
     except (DataError, SystemExit):
         return ()
+
+
+def _count_stages(stages: Sequence[str], paid: list[EpisodePay]) -> tuple[StageCount, ...]:
+    """Return how many episodes came to each stage; all begin in the first."""
+    sums = np.zeros((3, len(stages) + 1))
+    for episode in paid if stages else ():
+        stage = episode.memory.get(STAGE_MEMORY, np.zeros(1)).astype(np.intp)
+        sums += sum_stages(len(stages), np.zeros(1, np.intp), stage.max(initial=0, keepdims=True))
+        before = np.concatenate([[0], stage])[: len(episode.reward)]
+        sums[2] += np.bincount(before, episode.reward, len(stages) + 1)
+    return count_stages(stages, sums, len(paid))
 
 
 def _describe_steps(paid: list[EpisodePay], name: str) -> tuple[float, float, float]:

@@ -58,7 +58,7 @@ def _make_trainer(job: TrainJob, job_dir: Path, source: str) -> Trainer:
         simulation = make_simulation(job.card, n_envs, seed, fields, is_randomised=True)
         if job.starts:
             simulation.starter = TrainingStarts(simulation, job.starts, seed)
-        return RewardVecEnv(job.card, simulation, reward)
+        return RewardVecEnv(job.card, simulation, reward, job.stage_steps)
 
     return Trainer(job, job_dir, make_env)
 
@@ -89,7 +89,7 @@ def _make_result(job: TrainJob, trainer: Trainer, outcome: WorkOutcome) -> Train
         wall_s=wall_s,
         steps_per_s=total / wall_s,
         snapshots=tuple(trainer.snapshots),
-        points=make_training_points(trainer.course),
+        points=make_training_points(trainer.course, trainer.env.stages),
         terms=make_term_curves(trainer.course, job.card.max_episode_steps),
         timing=trainer.timing,
     )

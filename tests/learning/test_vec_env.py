@@ -6,39 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from support.counting import CountingSimulation
 
 from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.learning.vec_env import RewardVecEnv
 from reward_agent.simulation.state import State
 
 LIMIT = 5  # steps
-
-
-class CountingSimulation:
-    """Simulation i counts its steps and terminates after ``ends[i]`` of them."""
-
-    ends_by_itself = False
-
-    def __init__(self, ends: list[int]) -> None:
-        self.n_sims = len(ends)
-        self._ends = np.array(ends)
-        self._counts = np.zeros(self.n_sims)
-
-    @property
-    def observation(self) -> np.ndarray:
-        return np.repeat(self._counts[:, None], 11, axis=1)
-
-    def reset(self, ids: np.ndarray | None = None) -> None:
-        self._counts[slice(None) if ids is None else ids] = 0.0
-
-    def step(self, action: np.ndarray) -> None:
-        self._counts += 1.0
-
-    def read_state(self) -> State:
-        return State({"count": self._counts.copy()})
-
-    def find_terminated(self) -> np.ndarray:
-        return self._counts >= self._ends
 
 
 @dataclass(frozen=True)

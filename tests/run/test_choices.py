@@ -10,13 +10,19 @@ from reward_agent.records.disk import read_record
 from reward_agent.records.jobs import EvaluateJob, TrainJob
 
 SOURCE = """
-TRAINING = {"gamma": 0.9, "net_arch": [8], "episode_steps": 50}
+TRAINING = {"gamma": 0.9, "net_arch": [8], "episode_steps": 50, "stage_steps": [30]}
+STAGES = ("tilt", "hold")
 STARTS = [{"share": 0.5, "until": 1, "pole_angle": (-0.1, 0.1)}]
 
 
-def compute_reward(state, action, next_state):
+def init_memory(state):
+    return {"stage": 0.0 * state.pole_angle}
+
+
+def compute_reward(state, action, next_state, memory):
     upright = 1.0 - np.abs(next_state.pole_angle)
-    return upright, {"upright": upright}
+    stage = next_stage(memory["stage"], upright < 0.95, upright > 2.0)
+    return upright, {"upright": upright}, {"stage": stage}
 """
 
 
@@ -29,7 +35,10 @@ def test_choices_are_the_trainings_alone(tmp_path: Path) -> None:
     job = read_record(training / "job.json", TrainJob)
     assert (job.learner.gamma, job.card.max_episode_steps) == (0.9, 50)
     assert [start.share for start in job.starts] == [0.5]
+    assert job.stage_steps == (30,)
     assert max(point.episode_length or 0 for point in trained.result.points) <= 50
+    tilt, hold, done = trained.result.points[-1].stages
+    assert (tilt.share, hold.name, done.share) == (1.0, "hold", 0.0)
     policy = load_policy(training / trained.result.snapshots[-1].file)
     assert [len(layer.bias) for layer in policy.layers] == [8, 1]
     scored = read_record(tmp_path / "run" / "evaluation" / "job.json", EvaluateJob)

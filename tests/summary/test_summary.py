@@ -12,11 +12,14 @@ from reward_agent.summary.course import (
     _correlate_training,
     make_course,
     render_course,
+    render_stages,
+    summarise_stages,
     summarise_terms,
 )
 from reward_agent.summary.summary import TrajectorySummary, render_summary, summarise
 from reward_agent.types import (
     EpisodeScore,
+    StageCount,
     TermCurve,
     TermPoint,
     TrainingPoint,
@@ -98,6 +101,43 @@ def relabelled():
 def summary(toy_card, training, judged, recorded, relabelled):
     task = make_task("toy", "Go forward.", unit="m")
     return summarise(toy_card, task, training, judged, recorded, relabelled)
+
+
+def count_stages(*reached, n=10):
+    """Return three stages and what comes after, by how many episodes came to each."""
+    counts = zip(("crouch", "flight", "landing", "done"), reached, strict=True)
+    return tuple(StageCount(name=name, n_episodes=n, n_reached=k, pay=k / n) for name, k in counts)
+
+
+def test_summary_says_in_which_stage_episodes_get_stuck(training, relabelled):
+    early, late = count_stages(10, 1, 0, 0), count_stages(10, 9, 2, 0, n=20)
+    points = [p.model_copy(update={"stages": early}) for p in training.points[:-1]]
+    points.append(training.points[-1].model_copy(update={"stages": late}))
+    training = training.model_copy(update={"points": tuple(points)})
+    relabelled = relabelled.model_copy(update={"stages": count_stages(10, 9, 1, 1)})
+    told = render_stages(summarise_stages(training, relabelled))
+    assert told.endswith("Stuck in flight: 80% of the episodes.")
+    flight = next(line for line in told.splitlines() if line.startswith("flight"))
+    assert flight.split("  ", 1)[1].split() == [
+        "90%",
+        "0.9",
+        "10%",
+        "→",
+        "10%",
+        "→",
+        "10%",
+        "→",
+        "45%",
+        "0.45",
+    ]
+    blind = render_stages(summarise_stages(training, None))
+    assert "flight" in blind
+    assert "Stuck" not in blind
+
+
+def test_program_without_stages_is_told_of_none(summary):
+    assert summary.stages == ()
+    assert "Stages" not in render_summary(summary)
 
 
 def test_pay_is_that_of_the_evaluated_episodes(summary):

@@ -83,6 +83,17 @@ def test_memory_starts_afresh_in_each_episode(job_dir):
     assert relabel(job_dir, COUNTING).generated_returns == (1 + 2 + 3, 1 + 2 + 3 + 4 + 5)
 
 
+def test_stages_that_scored_episodes_came_to_are_counted(job_dir):
+    source = COUNTING.replace('"n"]', '"stage"]').replace('{"n": n}\n', '{"stage": n}\n')
+    source = source.replace('{"n": np', '{"stage": np')
+    names = ("one", "two", "three", "four", "five")
+    stages = relabel(job_dir, f"STAGES = {names}\n{source}").stages
+    assert [stage.name for stage in stages] == [*names, "done"]
+    assert [stage.n_reached for stage in stages] == [2, 2, 2, 2, 1, 1]
+    assert [stage.pay for stage in stages] == [1, 2, 3, 2, 2.5, 0]
+    assert relabel(job_dir, source).stages == ()
+
+
 def test_potential_ends_at_true_terminals_only(job_dir):
     result = relabel(job_dir, SHAPED)
     np.testing.assert_allclose(result.generated_returns, [3 * -0.1, 4 * -0.1 - 1.0])

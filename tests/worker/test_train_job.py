@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,13 @@ import pytest
 from reward_agent.definitions.card import find_env_dir, load_env
 from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.learning.policy import load_policy
-from reward_agent.records.jobs import JOB_FILE, PROGRAM_FILE, PROGRESS_FILE, TrainJob
+from reward_agent.records.jobs import (
+    CHECKPOINT_FILE,
+    JOB_FILE,
+    PROGRAM_FILE,
+    PROGRESS_FILE,
+    TrainJob,
+)
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.sandbox.environment import make_child_environment
 from reward_agent.sandbox.runner import run_job
@@ -173,6 +180,33 @@ def test_paused_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
     np.testing.assert_allclose(after.observation_scale, before.observation_scale, rtol=0.5)
     rows = (tmp_path / PROGRESS_FILE).read_text().splitlines()
     assert sum(row.startswith("total_timesteps") for row in rows) == 1
+
+
+STAGED = """
+STAGES = ("wait", "balance")
+
+
+def init_memory(state):
+    return {"stage": 0.0 * state.pole_angle}
+
+
+def compute_reward(state, action, next_state, memory):
+    up = np.cos(next_state.pole_angle)
+    return up, {"up": up}, {"stage": next_stage(memory["stage"], up > 0.0, up < 0.0)}
+"""
+
+
+def test_paused_training_goes_on_with_the_stage_that_it_had_come_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reward_agent.learning.stages._N_RECENT", 4)
+    paused = train(tmp_path, STAGED, until_timesteps=512, stage_steps=(20,))
+    assert [stage.name for stage in paused.points[-1].stages] == ["wait", "balance", "done"]
+    monkeypatch.setattr("reward_agent.learning.stages._N_RECENT", 10_000)
+    train(tmp_path, STAGED, until_timesteps=768, stage_steps=(20,))
+    with np.load(tmp_path / CHECKPOINT_FILE) as checkpoint:
+        record = json.loads(str(checkpoint["record"]))
+    assert record["practised"] == 1
 
 
 LIBRARY = {

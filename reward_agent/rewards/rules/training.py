@@ -1,4 +1,4 @@
-"""Rules on ``TRAINING``: what a program may choose of how its policy learns, in which ranges."""
+"""Rules on ``TRAINING``, ``STARTS`` and ``STAGES``: what a program may choose, in which ranges."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from reward_agent.definitions.start import TrainingStart
 from reward_agent.errors import hint_closest
 from reward_agent.rewards.choices import (
     ALGO,
+    STAGE_STEPS,
+    STAGES_NAME,
     STARTS_NAME,
     TRAINING_NAME,
     find_table,
@@ -18,10 +20,11 @@ from reward_agent.rewards.choices import (
     list_settable,
     read_start,
 )
+from reward_agent.rewards.language import STAGE_MEMORY, TERM_NAME
 from reward_agent.rewards.rules.context import Context
-from reward_agent.types import Finding
+from reward_agent.types import DONE, MOST_STAGES, Finding
 
-_RULE, _START = "training/choice", "training/start"
+_RULE, _START, _STAGES = "training/choice", "training/start", "training/stages"
 _MOST_STARTS, _MOST_SHARE = 8, 0.9
 
 
@@ -65,6 +68,33 @@ def check_training(context: Context) -> Iterator[Finding]:
             )
         elif fault := choices[name].find_fault(value):
             yield context.refuse(_RULE, node, f"is out of the range of {name}", f"give {fault}")
+        elif name == STAGE_STEPS and find_table(context.source.tree, STAGES_NAME) is None:
+            yield context.refuse(_RULE, node, f"is of {STAGES_NAME}, which are not named", _FORM)
+
+
+_FORM = (
+    f'write {STAGES_NAME} = ("take-off", "landing"); begin memory {STAGE_MEMORY!r} at 0, and go on '
+    f"by next_stage(memory[{STAGE_MEMORY!r}], …), with a gate for each"
+)
+
+
+def check_stages(context: Context) -> Iterator[Finding]:
+    """Refuse stages that are no names, or of which nothing is remembered."""
+    table = find_table(context.source.tree, STAGES_NAME)
+    if table is None or context.dialect.kind != "reward":
+        return
+    items = table.elts if isinstance(table, ast.List | ast.Tuple) else []
+    names = [item.value for item in items if isinstance(item, ast.Constant)]
+    told = {name for name in names if isinstance(name, str) and TERM_NAME.fullmatch(name)} - {DONE}
+    if not 2 <= len(told) == len(items) <= MOST_STAGES:
+        what = f"is no list of 2 to {MOST_STAGES} different short names"
+        yield context.refuse(_STAGES, table, what, _FORM, name=STAGES_NAME)
+    elif not any(
+        isinstance(node, ast.Constant) and node.value == STAGE_MEMORY
+        for node in ast.walk(context.source.tree)
+    ):
+        what = f"stands beside no memory {STAGE_MEMORY!r}, which says in which of them one is"
+        yield context.refuse(_STAGES, table, what, _FORM, name=STAGES_NAME)
 
 
 def check_starts(context: Context) -> Iterator[Finding]:
