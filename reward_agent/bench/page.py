@@ -119,7 +119,8 @@ def render_markdown(results: Results) -> str:
         f"# {results.suite}",
         _write_markdown(results.description),
         "Score of a run: mean over policies trained again with fresh seeds, by the task's metric. "
-        "Mean over runs with its 95 % bootstrap interval; a run that failed has no score.",
+        "Mean over runs with its 95 % bootstrap interval, of a single run over its fresh seeds; a "
+        "run that failed has no score.",
         _render_markdown_rows(make_task_rows(results)),
         "Normalised: (score - sparse) / |reference - sparse|; stratified bootstrap over tasks.",
         _render_markdown_rows(make_column_rows(results)),

@@ -67,7 +67,7 @@ class Cell(Record):
 
 
 class MethodSummary(Record):
-    """A method over all tasks on which the normalised score is defined.
+    """A method over all tasks; ``iqm`` is of those that have a reference and a sparse reward.
 
     ``improvement`` is the probability that a run of it scores higher than one of the first column,
     on the tasks that both have. Calls and money are all that were paid for, env steps those of the
@@ -195,8 +195,8 @@ def _make_column(
     prices = [usage.usd for usage in paid if usage.usd is not None]
     return MethodSummary(
         label=label,
-        n_tasks=len(strata),
-        n_runs=sum(len(scores) for scores in strata),
+        n_tasks=sum(bool(cell.scores) for cell in own),
+        n_runs=sum(len(cell.scores) for cell in own),
         n_failed=sum(cell.n_failed for cell in own),
         n_missing=sum(cell.n_missing for cell in own),
         iqm=interquartile_mean([s for scores in strata for s in scores]) if strata else None,

@@ -139,7 +139,7 @@ class Conversation:
         note = self._session.film(name)
         path = self._session.find_film(name)
         if path is None:
-            return note
+            return f"no film: {note}"
         return self._open(path)
 
     def _open(self, path: Path) -> str:

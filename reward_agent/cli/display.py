@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
 from reward_agent.cli.output import (
@@ -73,7 +74,7 @@ class RunDisplay:
             TextColumn("{task.completed:>9,.0f} steps"),
             TextColumn("{task.fields[rate]:>6}/s"),
             TextColumn("return {task.fields[generated]:>7}"),
-            TimeRemainingColumn(compact=True),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
             console=progress_console,
             transient=True,
             disable=not progress_console.is_terminal,
@@ -310,7 +311,7 @@ def _add_rows(table: Any, index: int, candidate: Candidate, run: RunRecord) -> N
         str(index + 1),
         f"{candidate.id} {candidate.origin}".strip(),
         show_number(candidate.task_score),
-        "" if interval is None else f"{interval[0]:.3g} … {interval[1]:.3g}",
+        "" if interval is None else f"{interval[0]:.3g}…{interval[1]:.3g}",
         "" if rate is None else f"{rate:.0%}",
         f"{candidate.total_timesteps:,}",
         str(candidate.outcome),

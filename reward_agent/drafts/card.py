@@ -17,6 +17,7 @@ from reward_agent.drafts.card_table import make_table
 from reward_agent.drafts.field import DraftField
 from reward_agent.drafts.measure import Measured, measure, set_range
 from reward_agent.drafts.plan import DraftPlan, estimate_speed, make_plan
+from reward_agent.drafts.roles import Facts
 from reward_agent.drafts.tasks import write_tasks
 from reward_agent.drafts.toml import TESTED, write_key, write_line, write_table
 from reward_agent.drafts.words import FOOT, has_word
@@ -72,7 +73,7 @@ def _warn(plan: DraftPlan) -> Iterator[str]:
     if held is not None and not held.is_finite:
         yield "the physics diverge within a second of holding the best start pose that was found"
     if held is not None and held.depth > 0.02:
-        yield f"at the start, something stands {held.depth:.3g} m deep in something else"
+        yield f"at the start, {_describe_overlap(facts)}"
     if not facts.tree.driven:
         yield "no actuator moves anything"
     falls = facts.tree.base != "fixed" and facts.model.opt.gravity[2] < 0
@@ -88,6 +89,16 @@ def _warn(plan: DraftPlan) -> Iterator[str]:
         )
     if not plan.fields:
         yield "no field could be drafted"
+
+
+def _describe_overlap(facts: Facts) -> str:
+    deepest = min(facts.data.contact, key=lambda contact: float(contact.dist))
+    owners = [int(facts.model.geom_bodyid[geom]) for geom in deepest.geom]
+    names = [
+        facts.name("geom", int(geom)) or facts.find_place(owner)
+        for geom, owner in zip(deepest.geom, owners, strict=True)
+    ]
+    return f"{names[1]} stands {-float(deepest.dist):.3g} m deep in {names[0]}"
 
 
 def _list_guesses(plan: DraftPlan) -> Iterator[str]:

@@ -33,6 +33,7 @@ from reward_agent.records.jobs import DraftJob, DraftResult, Limits
 from reward_agent.records.layers import resolve_settings
 from reward_agent.sandbox.runner import run_job
 from reward_agent.simulation.backends import ENVPOOL, GYMNASIUM, require_backend
+from reward_agent.text import count
 
 MODEL_FOLDER, PICTURE_FILE, TASKS_FOLDER = "model", "model.png", "tasks"
 _MOST_PICTURE_BYTES = 4 * 2**20
@@ -78,16 +79,16 @@ class NewEnv:
         command = shlex.quote(place)
         size = f"{self.n_bytes / 2**20:.1f} MiB" if self.n_bytes >= 2**20 else f"{self.n_bytes} B"
         lines = [f"{name}: {text}" for name, text in self.facts.items()]
-        files = "1 file" if self.n_files == 1 else f"{self.n_files} files"
         if self.n_files:
             is_model = self.model.startswith(f"{MODEL_FOLDER}/")
-            lines += [f"copied: {files}, {size}, to {place}{f'/{self.model}' if is_model else ''}"]
+            copied, to = count(self.n_files, "file"), f"/{self.model}" if is_model else ""
+            lines += [f"copied: {copied}, {size}, to {place}{to}"]
         lines += self.said
         lines += [f"warning: {text}" for text in self.warnings]
         lines += ["", "said of its parts, and tried:", *self.claims] if self.claims else []
         if self.guesses:
             lines += ["", "guessed, to be confirmed:", *(f"- {text}" for text in self.guesses)]
-        lines += ["", f"wrote {place}: {CARD_FILE}, {len(self.tasks)} tasks"]
+        lines += ["", f"wrote {place}: {CARD_FILE}, {count(len(self.tasks), 'task')}"]
         lines[-1] += f" ({', '.join(self.tasks)})" if self.tasks else ""
         seen = f"look at {place}/{self.picture}" if self.picture else self.picture_note
         lines += [seen] if seen else []

@@ -7,7 +7,6 @@ load, damped, and no stiffer than the physics step bears. They are tried for a s
 from __future__ import annotations
 
 import math
-from collections.abc import Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from reward_agent.errors import DataError
 from reward_agent.simulation.measures import list_subtree
 from reward_agent.simulation.mujoco_model import FREE, HINGE, SLIDE, find_model_path, make_model
 from reward_agent.simulation.mujoco_start import find_keyframe
+from reward_agent.text import count
 
 Array = NDArray[np.float64]
 # Of a servo with its inertia, rad/s; it gives way by so much, rad or m, under its load.
@@ -123,9 +123,14 @@ def compare_with_original(card: EnvCard, path: Path) -> None:
 
 def describe_model(model: mujoco.MjModel) -> dict[str, str]:
     """Return what a person may like to know of a model."""
-    return {
-        "model": f"{model.nbody - 1} bodies, {model.njnt} joints, {model.nu} actuators, "
+    parts = (
+        count(model.nbody - 1, "body", "bodies"),
+        count(model.njnt, "joint"),
+        count(model.nu, "actuator"),
         f"{float(np.sum(model.body_mass)):.3g} kg",
+    )
+    return {
+        "model": ", ".join(parts),
         "physics step": f"{model.opt.timestep:g} s",
     }
 
@@ -195,16 +200,13 @@ def _add_servos(
     servos, weak = _tune(model, pose.qpos, guessed)
     gains = sorted(servo.kp for servo in servos.values())
     kp = f"{gains[0]:g}" if gains[0] == gains[-1] else f"{gains[0]:g}..{gains[-1]:g}"
-    words = f"position servos are proposed (model.add_servos), {count(gains, 'joint')}, kp {kp}"
+    words = (
+        f"position servos are proposed (model.add_servos), {count(len(gains), 'joint')}, kp {kp}"
+    )
     if weak:
         names = ", ".join(weak[:3]) + (" and others" if len(weak) > 3 else "")
         words += f"; held at home for a second, {names} {'gives' if len(weak) == 1 else 'give'} way"
     return _change(card, add_servos=servos), words
-
-
-def count(things: Sized, noun: str) -> str:
-    """Return how many there are, with the noun."""
-    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def _guess_servo(model: mujoco.MjModel, qpos: Array, joint: int) -> Servo:

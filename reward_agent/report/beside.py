@@ -130,7 +130,7 @@ def _describe_own(run: RunRecord, own: Evaluation | None) -> Bar:
         f"--steps {known.total_timesteps} --seed {known.seed}"
     )
     done = say_done(known.success_rate, known.n_episodes)
-    note = f"{done}; not of this run, but of `{command}`" if done else f"of `{command}`"
+    note = f"{done}; not of this run, but of: {command}" if done else f"of: {command}"
     steps = f"{known.total_timesteps:,} env steps"
     return Bar(f"{words}, measured before: {steps}", known.task_score, note)
 

@@ -483,7 +483,7 @@ def film(lab: Lab, folder: Path, evaluated: EvaluateResult) -> EvaluateResult:
         found = draw(lab, folder)
         changes = found.model_dump(include=_OF_THE_FILM)
     except (DataError, JobError, FileNotFoundError) as error:
-        changes = {"video_note": f"no video: {error}"}
+        changes = {"video_note": str(error)}
     remove(folder / "film")
     filmed = evaluated.model_copy(update=changes)
     write_record(folder / RESULT_FILE, filmed)

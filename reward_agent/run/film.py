@@ -93,7 +93,9 @@ def draw_film(
         assert isinstance(found, FilmResult)
         name = found.mp4_file or found.video_file
         if name is None:
-            raise DataError(found.video_note, "`reward-agent doctor` says what films need")
+            raise DataError(
+                f"no film: {found.video_note}", "`reward-agent doctor` says what films need"
+            )
         film = read_capped(scratch / "film" / name, MAX_FILM_BYTES)
         moments = b""
         if has_strip and found.strip_file:

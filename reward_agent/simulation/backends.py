@@ -393,7 +393,7 @@ def find_graphics(row: Backend = MUJOCO) -> Graphics:
     """
     chosen = os.environ.get("MUJOCO_GL", "").lower().strip()
     if chosen in _NONE and not row.opengl:
-        return Graphics(None, f"no video (MUJOCO_GL={chosen}); unset MUJOCO_GL to get videos")
+        return Graphics(None, f"MUJOCO_GL={chosen} draws nothing; unset it to get videos")
     backends = row.opengl or ((chosen,) if chosen else _OPENGL.get(sys.platform, _OTHERWISE))
     reasons = []
     for backend in backends:
@@ -401,7 +401,7 @@ def find_graphics(row: Backend = MUJOCO) -> Graphics:
         if reason is None:
             return Graphics(backend)
         reasons.append(f"{backend}: {reason}")
-    return Graphics(None, f"no video ({'; '.join(reasons)}); {row.graphics}")
+    return Graphics(None, f"{'; '.join(reasons)}; {row.graphics}")
 
 
 def _try_backend(backend: str, program: str) -> str | None:

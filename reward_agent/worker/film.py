@@ -76,7 +76,7 @@ def run(job: FilmJob, job_dir: Path) -> FilmResult:
 
 def describe_failure(error: Exception) -> str:
     """Say why there are no pictures."""
-    return f"no video: {type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {error}"
 
 
 def _write_sheet(studio: Studio, job: FilmJob, job_dir: Path) -> FilmResult:

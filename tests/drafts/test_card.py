@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -221,6 +222,18 @@ def test_a_model_that_nothing_moves_is_refused(tmp_path: Path) -> None:
     model = mujoco.MjModel.from_xml_string(text)
     with pytest.raises(DataError, match="no actuator that moves anything"):
         write_draft(model, "robot.xml", DraftOptions(name="still", source="robot.xml"), tmp_path)
+
+
+def test_what_stands_in_what_at_the_start_is_named(tmp_path: Path) -> None:
+    text = """<mujoco><worldbody><geom name="board" type="box" pos=".2 0 .5" size=".1 .1 .02"/>
+      <body name="arm" pos="0 0 .5"><joint name="elbow" axis="0 1 0" range="-1 1"/>
+        <geom type="capsule" fromto="0 0 0 .4 0 0" size=".03"/></body></worldbody>
+      <actuator><motor name="motor" joint="elbow" ctrlrange="-1 1"/></actuator></mujoco>"""
+    (tmp_path / "arm.xml").write_text(text)
+    model = mujoco.MjModel.from_xml_string(text)
+    draft = write_draft(model, "arm.xml", DraftOptions(name="arm", source="arm.xml"), tmp_path)
+    found = " ".join(draft.warnings)
+    assert re.search(r"at the start, (board|body:arm) stands .* m deep in (board|body:arm)", found)
 
 
 def test_motors_without_a_range_get_one(draft: Make) -> None:

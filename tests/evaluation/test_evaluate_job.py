@@ -159,7 +159,7 @@ def test_job_without_snapshots_is_our_mistake(job, tmp_path):
 
 
 def test_without_a_renderer_the_film_says_why(job, tmp_path, monkeypatch):
-    note = "no video (egl: none); install libegl1"
+    note = "egl: none; install libegl1"
     monkeypatch.setattr(film, "find_graphics", lambda row: Graphics(None, note))
     monkeypatch.setenv("MUJOCO_GL", "disable")
     filming = FilmJob(card=job.card)

@@ -103,7 +103,7 @@ def test_a_film_that_does_not_end_costs_itself_alone(tmp_path: Path) -> None:
     (tmp_path / FOOTAGE_FILE).write_bytes(b"drawn by nobody")
     lab = Lab(load_env("hopper"), NO_METRIC, RunSettings(), Hanging())
     filmed = evaluate.film(lab, tmp_path, evaluated)
-    assert filmed.video_note == "no video: the film job ended without a result: timeout"
+    assert filmed.video_note == "the film job ended without a result: timeout"
     assert filmed.best == evaluated.best
     assert read_record(tmp_path / RESULT_FILE, EvaluateResult) == filmed
     assert not (tmp_path / "film").exists()
