@@ -14,12 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError, hint_closest
+from reward_agent.evaluation import signals
 from reward_agent.evaluation.generic import GENERIC_METRICS
 from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.rewards import library
 from reward_agent.rewards.bounds import Reporting
 from reward_agent.rewards.contract import ContractError
-from reward_agent.rewards.language import LIBRARY_NAMES
+from reward_agent.rewards.language import CONDITION_NAMES, LIBRARY_NAMES
 from reward_agent.rewards.program import load_functions
 from reward_agent.simulation.state import State
 from reward_agent.types import Score
@@ -36,6 +37,9 @@ _PLAIN_IMPORT = (
     r" import [\w, ]+)$"
 )
 _IMPORT = r"(?m)(^|[;:])\s*(import\s+\w|from\s+[\w.]+\s+import\b)"
+# There without an import, beside what a reward program has.
+_OFFERED: dict[str, object] = {name: getattr(signals, name) for name in CONDITION_NAMES}
+_OFFERED |= {**GENERIC_METRICS, "Score": Score}
 METRIC_NAME = "score"
 DECISION_NAME = "is_decided"
 
@@ -160,7 +164,7 @@ def compile_generated_metric(source: str, card: EnvCard) -> MetricFunction:
         place = f" line {errors[0].line}" if errors[0].line else ""
         raise DataError(f"{file}{place}: {errors[0].message}", errors[0].remedy)
     try:
-        functions = load_functions(source, {**GENERIC_METRICS, "Score": Score})
+        functions = load_functions(source, _OFFERED)
     except ContractError as error:
         raise DataError(f"{file}: {error.message}", error.remedy) from error
 
@@ -225,8 +229,7 @@ def _run_module(source: str | Path) -> dict[str, object]:
     file = str(source) if isinstance(source, Path) else "<metric>"
     # What the reward language offers without an import is there without an import here too.
     namespace: dict[str, object] = {name: getattr(library, name) for name in LIBRARY_NAMES}
-    namespace |= GENERIC_METRICS
-    namespace |= {"np": np, "math": math, "Score": Score, "__name__": "metric"}
+    namespace |= {**_OFFERED, "np": np, "math": math, "__name__": "metric"}
     try:
         exec(compile(text, file, "exec"), namespace)
     except DataError as error:  # of a generic metric, by what it is given

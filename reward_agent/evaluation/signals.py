@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from reward_agent.errors import DataError, hint_closest
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # which offers metrics made of these
     from reward_agent.evaluation.metrics import Episode
 
 FloatArray = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 # Times and credits are compared up to rounding.
 EPSILON = 1e-9
@@ -91,8 +92,53 @@ def measure_speed(values: FloatArray, seconds: float, episode: Episode) -> Float
 
 def measure_longest(flags: NDArray[np.bool_]) -> int:
     """Return the length of the longest run of true flags."""
-    breaks = np.flatnonzero(~np.concatenate([[False], flags, [False]]))
-    return int(np.max(np.diff(breaks), initial=1)) - 1
+    return int(np.max(_count_run(flags), initial=0))
+
+
+def always(flags: ArrayLike, last: float | None = None) -> Flags:
+    """Return where it has been so in each of the ``last`` rows up to this; None: in all."""
+    run = _count_run(_read_flags(flags))
+    return np.asarray(run >= (_number_rows(run) if last is None else max(round(last), 1)))
+
+
+def eventually(flags: ArrayLike, last: float | None = None) -> Flags:
+    """Return where it has been so in one of the ``last`` rows up to this; None: in any."""
+    missing = _count_run(~_read_flags(flags))
+    rows = _number_rows(missing)
+    return np.asarray(missing < (rows if last is None else np.minimum(rows, max(round(last), 1))))
+
+
+def until(flags: ArrayLike, release: ArrayLike) -> Flags:
+    """Return where ``release`` has come, and ``flags`` were so in each row before it first did."""
+    released = eventually(release)
+    return released & always(_read_flags(flags) | released)
+
+
+def in_order(*conditions: ArrayLike) -> NDArray[np.intp]:
+    """Return how many have come true by each row, each in a later row than the one before."""
+    passed = np.zeros((len(conditions), *np.shape(conditions[0])), dtype=bool)
+    for k, flags in enumerate(map(_read_flags, conditions)):
+        passed[k] = flags
+        if k:
+            passed[k, 0] = False
+            passed[k, 1:] &= passed[k - 1, :-1]
+        passed[k] = eventually(passed[k])
+    return np.asarray(passed.sum(axis=0))
+
+
+def _read_flags(flags: ArrayLike) -> Flags:
+    return np.asarray(flags) > 0.5
+
+
+def _count_run(flags: Flags) -> NDArray[np.intp]:
+    """Return for how many rows, up to each, flags have been true, (T,) or (T, worlds)."""
+    rows = _number_rows(flags)
+    return np.asarray(rows - np.maximum.accumulate(np.where(flags, 0, rows), axis=0))
+
+
+def _number_rows(values: NDArray[Any]) -> NDArray[np.intp]:
+    """Return 1, 2, … down the rows."""
+    return np.arange(1, len(values) + 1).reshape(-1, *[1] * (values.ndim - 1))
 
 
 def find_flights(is_on_floor: NDArray[np.bool_], n_stance: int) -> list[tuple[int, int]]:

@@ -161,6 +161,9 @@ METRIC_NAMES = split_names(
     """
 )
 
+# Of ``evaluation/signals.py``: what conditions of a metric say of time.
+CONDITION_NAMES = split_names("always eventually in_order until")
+
 # --- builtins and methods ------------------------------------------------------------------------
 
 BUILTIN_TYPES = split_names("bool dict float frozenset int list set slice str tuple")

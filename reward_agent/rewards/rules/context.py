@@ -82,7 +82,7 @@ METRIC = Dialect(
     subjects=frozenset({"episode"}),
     members=frozenset({"action", "control_dt", "duration_s", "fields", "n_steps", "terminated"}),
     values=frozenset({"task_score", "success", "parts"}),
-    names=frozenset({"Score"}),
+    names=frozenset({"Score"}) | language.CONDITION_NAMES,
     metrics=language.METRIC_NAMES,
     modules={"reward_agent.types": frozenset({"Score"})},
 )
