@@ -215,7 +215,17 @@ GYMNASIUM = Backend(
     # Whether an environment can draw itself is seen when it does.
     trial="",
 )
-BACKENDS = Seam("back end", "reward_agent.backends", Backend, (MUJOCO, ENVPOOL, GYMNASIUM))
+CRAFTER = replace(
+    GYMNASIUM,
+    name="crafter",
+    label="Crafter",
+    package="crafter",
+    extra="crafter",
+    # What a tree, a cave, a diamond gives is rarely met by chance.
+    is_shared_layout=True,
+    hosts="",
+)
+BACKENDS = Seam("back end", "reward_agent.backends", Backend, (MUJOCO, ENVPOOL, GYMNASIUM, CRAFTER))
 
 
 def find_backend(card: EnvCard) -> Backend:
