@@ -21,7 +21,7 @@ CHILD = (
     "drafts.actions", "drafts.fields", "drafts.plan", "drafts.tools",
     "drafts.adopt", "drafts.claims", "drafts.robot_claims", "drafts.scene_claims", "drafts.try_meaning", "drafts.live", "drafts.outline",
     "drafts.parts", "drafts.picture", "drafts.handover", "translation",
-    "drafts.survey", "drafts.signals", "drafts.scatter", "drafts.env_draft", "drafts.pool_env",
+    "drafts.survey", "drafts.signals", "drafts.scatter", "drafts.env_draft", "drafts.env_ids", "drafts.pool_env",
 )  # fmt: skip
 
 

@@ -114,11 +114,12 @@ def show_env_command(
 
 @envs_app.command("check")
 @answers("records.jobs:CheckEnvResult")
-def check_env_command(env: EnvName, as_json: Json = False) -> None:
+@add_settings("python")
+def check_env_command(env: EnvName, as_json: Json = False, **settings: Any) -> None:
     """Compare a card with the live model; exit code 1 if they disagree."""
     from reward_agent.run.single import check_env
 
-    result = check_env(env)
+    result = check_env(env, **settings)
     if as_json:
         print_json(result)
     else:
@@ -213,7 +214,8 @@ def init_env_command(
         Path | None, typer.Option("--output", "-o", help="Its folder \\[default: ./NAME].")
     ] = None,
     python: Annotated[
-        str | None, typer.Option(help="The Python that runs a function \\[default: this one].")
+        str | None,
+        typer.Option(help="The Python that runs what is named \\[default: this one]."),
     ] = None,
     home: Annotated[
         str | None, typer.Option(help="Keyframe to start from, by name or number.")

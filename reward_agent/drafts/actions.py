@@ -14,7 +14,7 @@ from reward_agent.drafts.roles import Facts
 from reward_agent.drafts.tools import Handling
 from reward_agent.drafts.tree import call, list_ancestors, list_joints
 from reward_agent.drafts.words import Names, drop_common, make_name, split_words
-from reward_agent.simulation.mujoco_model import HINGE
+from reward_agent.simulation.interventions import HINGE
 
 Array = NDArray[np.float64]
 _JOINT = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))

@@ -16,7 +16,7 @@ from reward_agent.drafts.plan import DraftPlan, choose_budget
 from reward_agent.drafts.roles import Facts, Part
 from reward_agent.drafts.tree import call, list_joints
 from reward_agent.records.draft import DraftOptions
-from reward_agent.simulation.mujoco_model import FREE, HINGE, SLIDE
+from reward_agent.simulation.interventions import FREE, HINGE, SLIDE
 
 # rad, and share of a slide's range: noise of the start.
 _HINGE_NOISE, _SLIDE_NOISE, _ROOT_NOISE, _POLE_NOISE = 0.02, 0.01, 0.005, 0.05

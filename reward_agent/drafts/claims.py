@@ -15,8 +15,7 @@ import numpy as np
 
 from reward_agent.definitions.meaning import ClaimTest, Meaning
 from reward_agent.drafts.live import ClaimError, LiveModel, UntestedError
-from reward_agent.simulation.interventions import UPWARD, Root
-from reward_agent.simulation.mujoco_model import HINGE, SLIDE
+from reward_agent.simulation.interventions import HINGE, SLIDE, UPWARD, Root
 from reward_agent.simulation.state import FloatArray
 
 LIFT_M, YAW = 1.0, np.pi / 2

@@ -34,8 +34,8 @@ _graphics = _Graphics()
 def prepare(job: DraftJob) -> None:
     """Before the seal: find a renderer, which takes a process, and import MuJoCo with it."""
     if job.card.model.file is None:
-        import_module("reward_agent.drafts.env_draft")
         resolve_name(str(GYMNASIUM.prepare))(job.card)
+        import_module("reward_agent.drafts.env_draft").prepare(job)
         return
     found = find_graphics(find_backend(job.card))
     _graphics.draws, _graphics.note = found.backend is not None, found.note

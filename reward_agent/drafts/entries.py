@@ -40,11 +40,13 @@ class Leaf:
         source: as a card names it: ``observation``, ``observation/desired_goal``.
         start: of its entries among all.
         size: how many.
+        is_single: whether it is a number of its own, with no entries to count.
     """
 
     source: str
     start: int
     size: int
+    is_single: bool = False
 
     @property
     def key(self) -> str:
@@ -75,6 +77,12 @@ class EnvEntry:
     unit: str = ""
     report: str = ""
     signal: ColumnSignal | None = None
+
+    def name_other(self, number: int) -> str:
+        """Return how words name an entry by its number in the whole observation."""
+        own = number - self.leaf.start
+        is_near = 0 <= own < self.leaf.size
+        return f"entry {own}" if is_near else f"entry {number} of the whole observation"
 
     @property
     def text(self) -> str:
@@ -109,7 +117,7 @@ class Found:
 def list_leaves(names: Mapping[str, tuple[int, int]], n: int) -> list[Leaf]:
     """Return the arrays of an observation, by the names of its columns."""
     kept = {
-        name: (start, max(size, 1))
+        name: (start, max(size, 1), size == 0)
         for name, (start, size) in names.items()
         if start < n and name.startswith("observation")
     }
@@ -257,7 +265,7 @@ def _judge(entry: EnvEntry, entries: Sequence[EnvEntry], found: Found) -> EnvEnt
         return replace(plain, status="unchecked", unit=row.unit)
     if fact.signals:
         return _judge_by_signal(plain, row, found.objects)
-    wrong = _find_unmoved(fact, row, found.objects) or _find_beyond(fact, row)
+    wrong = _find_unmoved(fact, row, found) or _find_beyond(fact, row)
     if wrong:
         return replace(plain, status="wrong", report=f"{entry.title}: {wrong}")
     return _judge_by_rate(plain, row, entries, found)
@@ -325,9 +333,13 @@ def find_axis(text: str) -> str:
     return next(filter(None, found.groups()), "") if found else ""
 
 
-def _find_unmoved(fact: ColumnFact, row: Row, objects: Collection[str]) -> str:
-    """Return why a row cannot be right, if nothing that it names moves its entry; '' if it does."""
-    named = list_named(row, objects)
+def _find_unmoved(fact: ColumnFact, row: Row, found: Found) -> str:
+    """Return why a row cannot be right, if nothing that it names moves its entry; '' if it does.
+
+    A site is moved by every joint that it hangs on, and has none of its own.
+    """
+    movable = {name for other in found.facts for mover in other.movers or () for name in mover[1:]}
+    named = list_named(row, found.objects) & movable
     if fact.movers is None or not named:
         return ""
     parts = {name for mover in fact.movers for name in mover[1:]}

@@ -67,7 +67,7 @@ class EnvPlan:
 
 def plan_env(model: ModelSource, survey: Survey) -> EnvPlan:
     """Hold a docstring against what was found, and make fields of that."""
-    leaves = list_leaves(survey.columns.names, survey.n)
+    leaves = list_leaves(survey.names, survey.n)
     doc = mine_docstring(survey.doc, [leaf.key for leaf in leaves])
     watched = survey.watched
     facts = find_facts(watched.episodes, survey.scattered, survey.sampled)
@@ -190,8 +190,8 @@ def _make_actions(plan: EnvPlan) -> dict[str, Any]:
             else "",
         }
     names = [f"action_{i}" for i in range(actions.n_actions)]
-    if model is not None and model.nu == actions.n_actions:
-        own = [model.actuator(i).name or _name_actuated(model, i) for i in range(model.nu)]
+    if model is not None and len(model.actuators) == actions.n_actions:
+        own = list(model.actuators)
         names = own if all(own) and len(set(own)) == len(own) else names
     ends = (float(actions.low.min()), float(actions.high.max()))
     is_finite = bool(np.isfinite(ends).all())
@@ -202,12 +202,6 @@ def _make_actions(plan: EnvPlan) -> dict[str, Any]:
     if is_even:
         return made | {"action_range": list(ends)}
     return made | {"action_range": [-1.0, 1.0], "action_mapping": "rescaled"}
-
-
-def _name_actuated(model: Any, i: int) -> str:
-    """Return the joint that an actuator without a name moves."""
-    kind = int(model.actuator_trntype[i])
-    return str(model.joint(int(model.actuator_trnid[i, 0])).name) if kind == 0 else ""
 
 
 def _name_choices(doc: Docstring, sizes: Sequence[int]) -> list[list[str]]:

@@ -15,7 +15,6 @@ from reward_agent.drafts.entries import EnvEntry, Leaf, find_axis
 from reward_agent.drafts.env_info import MOST_DOC_CHARS, NOT_KNOWN, read_info
 from reward_agent.drafts.field import DraftField
 from reward_agent.drafts.survey import Survey
-from reward_agent.drafts.tree import Tree, call, find_tree
 from reward_agent.drafts.words import TARGET, Names, has_word, make_name, split_words
 
 _MOST_NAME_CHARS = 40
@@ -55,11 +54,10 @@ def make_fields(
 ) -> EnvFields:
     """Return the fields of an environment."""
     names = Names(["observation"])
-    tree = find_tree(survey.model) if survey.model is not None else None
     fields = list[DraftField]()
     for leaf in leaves:
         ours = [entry for entry in entries if entry.leaf == leaf]
-        if f"{leaf.source}/number" in survey.columns.names:
+        if f"{leaf.source}/number" in survey.names:
             fields.append(_make_number(leaf, survey, names))
             continue
         parts = [part.name for part in doc.parts for _ in range(part.size)]
@@ -67,7 +65,7 @@ def make_fields(
         for run in _list_runs(ours, parts):
             field = _make_field(run, survey, names, parts[run[0].index])
             if field is not None:
-                fields.append(_play_root(field, run, survey, tree))
+                fields.append(_play_root(field, run, survey))
     fields = [_play_by_name(field) for field in fields]
     fields += _derive(fields, leaves, entries, names)
     verdict, success, said = read_info(survey, names, doc.info)
@@ -163,7 +161,7 @@ def _make_field(
     is_part = bool(part) and not first.text and size is not None
     end = first.index + len(run)
     place = f"[{first.index}:{end}]" if size else f"[{first.index}]"
-    is_all = size is not None and size == first.leaf.size
+    is_all = size == first.leaf.size or first.leaf.is_single
     signal = first.signal
     ends = _find_ends(run, survey)
     if signal and signal.kind in ("sine", "cosine", "rotation"):
@@ -199,16 +197,9 @@ def _find_ends(run: Sequence[EnvEntry], survey: Survey) -> tuple[float, float]:
 def _find_joint_limits(entry: EnvEntry, survey: Survey) -> tuple[float, float]:
     """Return the limits of the joint whose position an entry is; else what was seen."""
     own, signal = (entry.fact.low, entry.fact.high), entry.signal
-    if (
-        signal is None
-        or survey.model is None
-        or signal.kind != "position"
-        or "#" in signal.names[0]
-    ):
+    if signal is None or survey.model is None or signal.kind != "position":
         return own
-    joint = survey.model.joint(signal.names[0])
-    is_free = len(joint.qpos0) > 1 or not survey.model.jnt_limited[joint.id]
-    return own if is_free else (float(joint.range[0]), float(joint.range[1]))
+    return survey.model.limits.get(signal.names[0], own)
 
 
 def _name_run(run: Sequence[EnvEntry]) -> str:
@@ -227,6 +218,8 @@ def _name_run(run: Sequence[EnvEntry]) -> str:
         return make_name(split_words(entry.signal.label.split(" of ")[0]), "entries")
     if entry.fact.trig:
         return make_name([entry.fact.trig, str(entry.index)], "entry")
+    if entry.leaf.key and len(run) == entry.leaf.size:
+        return make_name(split_words(entry.leaf.key), "part")
     if len(run) == 1:
         return make_name([*split_words(entry.leaf.key or "observation"), str(entry.index)], "entry")
     return make_name([*split_words(entry.leaf.key or "observation"), "entries"], "entries")
@@ -267,7 +260,7 @@ def _describe(run: Sequence[EnvEntry]) -> str:
     first, words = run[0], _say(run)
     is_rate = not first.text and not first.fact.trig and len(run) == 1
     if is_rate and first.fact.rate_of is not None:
-        words += f"; it is the rate of entry {first.fact.rate_of - first.leaf.start}"
+        words += f"; it is the rate of {first.name_other(first.fact.rate_of)}"
     n_still = sum(entry.fact.is_constant for entry in run)
     if n_still and len(run) > 1:
         words += f"; {n_still} of them were always the same"
@@ -290,8 +283,10 @@ def _say(run: Sequence[EnvEntry]) -> str:
         return label
     if first.fact.trig and first.fact.turn is not None:
         other = "sine" if first.fact.trig == "cosine" else "cosine"
-        beside = first.fact.turn - first.leaf.start
-        return f"{first.fact.trig} of an angle whose {other} is entry {beside}"
+        beside = first.name_other(first.fact.turn)
+        return f"{first.fact.trig} of an angle whose {other} is {beside}"
+    if first.leaf.key and len(run) == first.leaf.size:
+        return f"{first.leaf.key} of the observation: nothing tells more than its name"
     place = f"entries {first.index} to {last.index}" if len(run) > 1 else f"entry {first.index}"
     return f"{place} of {first.leaf.source}: nothing tells what"
 
@@ -319,7 +314,7 @@ def _describe_part(run: Sequence[EnvEntry], part: str) -> str:
 
 def _make_number(leaf: Leaf, survey: Survey, names: Names) -> DraftField:
     source = f"{leaf.source}/number"
-    size = survey.columns.names[source][1] or None
+    size = survey.names[source][1] or None
     words = split_words(leaf.key) or ["state"]
     return DraftField(
         names.take(make_name([*words, "number"], "number")),
@@ -335,15 +330,13 @@ def _make_number(leaf: Leaf, survey: Survey, names: Names) -> DraftField:
 # --- roles ---------------------------------------------------------------------------------------
 
 
-def _play_root(
-    field: DraftField, run: Sequence[EnvEntry], survey: Survey, tree: Tree | None
-) -> DraftField:
+def _play_root(field: DraftField, run: Sequence[EnvEntry], survey: Survey) -> DraftField:
     """Return the field with its role, if it is of the root of a robot that MuJoCo simulates."""
     entry, signal = run[0], run[0].signal
-    if tree is None or signal is None or tree.base == "fixed":
+    if survey.model is None or signal is None:
         return field
-    roots = {call(survey.model, "joint", joint) for joint in tree.root_joints}
-    if not roots & set(signal.names) or signal.kind not in ("position", "rate", "rotation"):
+    is_root = bool(set(survey.model.root_joints) & set(signal.names))
+    if not is_root or signal.kind not in ("position", "rate", "rotation"):
         return field
     axes = signal.axis if len(run) == 1 else _AXES[signal.kind][: len(run)]
     is_height = any("place of body" in s.label and s.axis == "z" for s in entry.fact.signals)

@@ -35,7 +35,8 @@ def read_info(
         if when:
             said.append(f"{path} is there {when}; in other steps its field is 0")
         fields.append(_make_info(name, path, key, when, is_verdict))
-    odd = sorted(path.partition("/")[2] for path in watched.odd_info if "/" in path)
+    odd = sorted(path.partition("/")[2] for path in watched.odd_info - watched.info.keys())
+    odd = [own for own in odd if own]
     if odd:
         said.append(f"no field is made of what is no number in info: {', '.join(odd[:10])}")
     promised = [key for key in promised if f"info/{key}" not in watched.info]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reward_agent.definitions.card import MOST_NAME_CHARS, make_identifier
-from reward_agent.errors import DataError, UsageError
+from reward_agent.errors import DataError
 from reward_agent.files import open_plain, write_atomic
 
 # With a module in front, which registers it; the version may be missing, to be told what there is.
@@ -70,32 +70,31 @@ def is_env_id(given: str) -> bool:
     return bool(_ID.fullmatch(given)) and not is_file
 
 
-def find_own_env(given: str, facts: Mapping[str, Any], python: str, is_here: bool) -> EnvSource:
+def find_own_env(given: str, facts: Mapping[str, Any], python: str) -> EnvSource:
     """Return the environment that a person's function makes.
 
     Args:
         given: ``module:function`` or ``file.py:function``.
         facts: what the function's process handed over.
         python: the interpreter that ran it.
-        is_here: whether that is this one.
 
     Raises:
-        UsageError: it cannot be made in this Python.
-        DataError: it is none for one policy.
+        DataError: it is none for one policy, or not of Gymnasium's kind.
     """
     place, _, function = given.rpartition(":")
     if facts["env"] == "several agents":
         raise DataError(f"{given} has several agents", "one policy acts here: wrap it for one")
-    if not is_here:
-        raise UsageError(
-            f"{given} makes a {facts['env']} in {python}; environments are made in this Python",
-            "install reward-agent there, or its packages here; a robot's model may come from any: "
-            "--backend mujoco",
+    if facts["env"] == "old gym":
+        raise DataError(
+            f"{given} makes a {facts['type']}, no gymnasium.Env",
+            "return it wrapped: gymnasium.make('GymV26Environment-v0', env=env), or "
+            "'GymV21Environment-v0' if its step returns four values; both come with "
+            "`pip install 'shimmy[gym-v26]'`",
         )
     root = Path(str(facts["root"]))
     files = {str(name): root / str(name) for name in facts["modules"]}
     module = Path(place).stem if place.endswith(".py") else place
-    said = [f"{given} makes a {facts['env']}"]
+    said = [f"{given} makes a {facts['env']}, in {python}"]
     if files:
         said.append(f"its code is copied: {', '.join(sorted(files))[:300]}")
     return EnvSource(f"{Path(place).name}:{function}", f"{module}:{function}", files, tuple(said))

@@ -33,8 +33,8 @@ from reward_agent.drafts.words import (
     make_name,
     split_words,
 )
+from reward_agent.simulation.interventions import HINGE, SLIDE
 from reward_agent.simulation.measures import list_subtree
-from reward_agent.simulation.mujoco_model import HINGE, SLIDE
 
 _MOST_LEGEND, _MOST_BODIES, _MOST_TOUCH = 900, 7, 24
 # Cosine of the angle within which a frame's axis lies along a direction.

@@ -31,8 +31,9 @@ from reward_agent.files import make_scratch, read_capped, write_atomic
 from reward_agent.records.draft import DRAFTED, Draft, DraftOptions
 from reward_agent.records.jobs import DraftJob, DraftResult, Limits
 from reward_agent.records.layers import resolve_settings
+from reward_agent.records.settings import RunSettings
 from reward_agent.sandbox.runner import run_job
-from reward_agent.simulation.backends import ENVPOOL, GYMNASIUM, require_backend
+from reward_agent.simulation.backends import ENVPOOL, GYMNASIUM, MUJOCO, require_backend, use_python
 from reward_agent.text import count
 
 MODEL_FOLDER, PICTURE_FILE, TASKS_FOLDER = "model", "model.png", "tasks"
@@ -58,6 +59,7 @@ class NewEnv:
         picture: its file's name; '' if there is none.
         picture_note: why there is none.
         claims: what a language model said of the parts, and what came of each.
+        python: the interpreter that was named for it; '' if none was.
     """
 
     folder: Path
@@ -72,6 +74,7 @@ class NewEnv:
     picture: str
     picture_note: str
     claims: tuple[str, ...] = ()
+    python: str = ""
 
     def render(self) -> str:
         """Return it as a person reads it, with the commands that come next."""
@@ -93,8 +96,9 @@ class NewEnv:
         seen = f"look at {place}/{self.picture}" if self.picture else self.picture_note
         lines += [seen] if seen else []
         task = self.tasks[0] if self.tasks else "…"
-        lines += ["", "next:", f"  reward-agent envs check {command}"]
-        lines += [f'  reward-agent design --env {command} --task "{task}"']
+        where = f" --python {shlex.quote(self.python)}" if self.python else ""
+        lines += ["", "next:", f"  reward-agent envs check {command}{where}"]
+        lines += [f'  reward-agent design --env {command} --task "{task}"{where}']
         return "\n".join(lines)
 
     def _name_folder(self) -> str:
@@ -109,7 +113,8 @@ class Wishes:
     """What a person may say of a draft.
 
     Args:
-        python: the interpreter that runs a function; None: this one.
+        python: the interpreter that runs a function, and in which an environment runs; None: the
+            person's own setting, else this one.
         home: keyframe to start from; None: the draft chooses.
         servos: whether to add servos; None: where the model has no actuators.
         floating: whether the base of a URDF moves freely.
@@ -150,7 +155,9 @@ def init_env(
         _check_place(output, wishes.force)
     with make_scratch() as scratch:
         (scratch / "found").mkdir()
-        found = find_source(source, scratch / "found", wishes.python, tell, wishes.backend)
+        is_robot = wishes.backend == MUJOCO.name
+        python = wishes.python or (None if is_robot else _resolve("").python)
+        found = find_source(source, scratch / "found", python, tell, wishes.backend)
         if isinstance(found, Source) and wishes.floating:
             found = let_float(found)
         folder = (output or Path(found.name)).absolute()
@@ -158,6 +165,7 @@ def init_env(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with make_scratch(folder.parent) as beside:
             if isinstance(found, EnvSource):
+                use_python(python)
                 tell(f"{found.given} is made, watched and moved, which may take a minute")
                 env = _draft_env(found, beside / folder.name, scratch / "job", folder, wishes)
             else:
@@ -308,19 +316,19 @@ def _draft_env(
         tasks=_list_tasks(draft),
         picture="",
         picture_note="",
+        python=wishes.python or "",
     )
 
 
 def _list_backends(found: EnvSource, wishes: Wishes) -> list[str]:
     """Return what may simulate an environment, the first to try in front."""
-    if wishes.backend is not None or found.files or ":" in found.id:
+    if wishes.backend is not None or wishes.python or found.files or ":" in found.id:
         return [wishes.backend or GYMNASIUM.name]
     return [GYMNASIUM.name, *([] if ENVPOOL.missing else [ENVPOOL.name])]
 
 
 def _run(job: DraftJob, job_dir: Path, given: str) -> DraftResult:
-    used = {"sandbox", "memory_mib"}
-    settings = resolve_settings({}, TrainingBudget(), job.card.name, used=used).settings
+    settings = _resolve(job.card.name)
     limits = job.limit(Limits(memory_mib=settings.memory_mib))
     try:
         done = run_job(job, job_dir, limits=limits, mode=settings.sandbox)
@@ -333,6 +341,12 @@ def _run(job: DraftJob, job_dir: Path, given: str) -> DraftResult:
     if not isinstance(done.result, DraftResult):
         raise DataError(f"the model could not be drafted: {done.outcome}", f"see {given}")
     return done.result
+
+
+def _resolve(name: str) -> RunSettings:
+    """Return what this person and machine say of one job."""
+    used = {"sandbox", "memory_mib", "python"}
+    return resolve_settings({}, TrainingBudget(), name, used=used).settings
 
 
 def _write(result: DraftResult, draft_dir: Path, job_dir: Path, given: str) -> Draft:

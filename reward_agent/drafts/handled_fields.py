@@ -18,8 +18,8 @@ from reward_agent.drafts.roles import Facts, Part
 from reward_agent.drafts.tools import Handling
 from reward_agent.drafts.tree import can_touch, find_number, list_ancestors
 from reward_agent.drafts.words import Names
+from reward_agent.simulation.interventions import SLIDE
 from reward_agent.simulation.measures import list_subtree
-from reward_agent.simulation.mujoco_model import SLIDE
 
 # A hand with more fingers than these touches as a whole; a gripper with more joints has no opening.
 _MOST_FINGERS, _MOST_GRIPPER_JOINTS = 3, 4

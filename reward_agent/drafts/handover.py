@@ -130,7 +130,9 @@ def describe_env(value: Any, target: str) -> dict[str, Any]:
     if hasattr(value, "possible_agents"):
         return {"env": "several agents"}
     if gymnasium is None or not isinstance(value, gymnasium.Env):
-        return {}
+        is_old = hasattr(value, "observation_space") and hasattr(value, "step")
+        kind = type(value)
+        return {"env": "old gym", "type": f"{kind.__module__}.{kind.__name__}"} if is_old else {}
     module = sys.modules.get(Path(target.rpartition(":")[0]).stem) if ".py:" in target else None
     module = module or sys.modules[target.rpartition(":")[0]]
     top = sys.modules[module.__name__.partition(".")[0]]
@@ -285,12 +287,14 @@ def main() -> None:
     target, folder = sys.argv[1], Path(sys.argv[2])
     facts: dict[str, Any]
     try:
-        import mujoco
+        takes_env = "env" in sys.argv[3:]
+        if not takes_env or importlib.util.find_spec("mujoco"):
+            import mujoco
 
-        witness = Witness(mujoco)
+            witness = Witness(mujoco)
         found = find_function(target)
         value = found() if callable(found) else found
-        facts = describe_env(value, target) if "env" in sys.argv[3:] else {}
+        facts = describe_env(value, target) if takes_env else {}
         facts = facts or hand_over(find_model(value, mujoco), witness, folder, mujoco)
     except BaseException as error:
         import traceback

@@ -15,9 +15,8 @@ import numpy as np
 
 from reward_agent.drafts.tree import find_tree, list_ancestors
 from reward_agent.errors import hint_closest
-from reward_agent.simulation.interventions import Root, draw_poses, nudge, pose
+from reward_agent.simulation.interventions import FREE, HINGE, SLIDE, Root, draw_poses, nudge, pose
 from reward_agent.simulation.measures import list_subtree, make_lowest_measure
-from reward_agent.simulation.mujoco_model import FREE, HINGE, SLIDE
 from reward_agent.simulation.mujoco_start import find_holding_controls
 from reward_agent.simulation.state import FloatArray
 

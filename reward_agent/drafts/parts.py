@@ -20,8 +20,9 @@ from reward_agent.drafts.handover import compare
 from reward_agent.drafts.pose import choose_pose, find_lowest
 from reward_agent.drafts.tree import Tree, collides, find_tree
 from reward_agent.errors import DataError
+from reward_agent.simulation.interventions import FREE, HINGE, SLIDE
 from reward_agent.simulation.measures import list_subtree
-from reward_agent.simulation.mujoco_model import FREE, HINGE, SLIDE, find_model_path, make_model
+from reward_agent.simulation.mujoco_model import find_model_path, make_model
 from reward_agent.simulation.mujoco_start import find_keyframe
 from reward_agent.text import count
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from reward_agent.drafts.tree import Tree, call, list_geoms, list_joints
 from reward_agent.drafts.words import HOME, has_word, split_words
+from reward_agent.simulation.interventions import FREE, SLIDE
 from reward_agent.simulation.measures import list_subtree, make_lowest_measure
-from reward_agent.simulation.mujoco_model import FREE, SLIDE
 from reward_agent.simulation.mujoco_start import find_holding_controls
 
 Array = NDArray[np.float64]

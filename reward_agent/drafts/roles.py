@@ -24,8 +24,8 @@ from reward_agent.drafts.words import (
     name_side,
     split_words,
 )
+from reward_agent.simulation.interventions import SLIDE
 from reward_agent.simulation.measures import list_subtree
-from reward_agent.simulation.mujoco_model import SLIDE
 
 Array = NDArray[np.float64]
 _AXES: tuple[Axis, ...] = ("+x", "-x", "+y", "-y", "+z", "-z")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,41 +12,13 @@ import numpy as np
 
 from reward_agent.drafts.columns import Array, Scattered
 from reward_agent.drafts.signals import N_DOFS, Simulator, name_joint
-from reward_agent.simulation.gymnasium_host import Columns, EnvError, tell
-from reward_agent.simulation.mujoco_model import HINGE, SLIDE
+from reward_agent.drafts.survey import call, read_row
+from reward_agent.simulation.gymnasium_host import Columns
+from reward_agent.simulation.interventions import HINGE, SLIDE
 
 _N_SCATTERED, _MOST_PARTS = 24, 200
 _NEAR, _SPEED, _MOVED = 0.2, 0.5, 1e-7  # how far and how fast states are scattered, rad or m
 _READERS = ("_get_obs", "get_obs", "_get_observation", "get_observation", "_get_ob", "_obs")
-
-
-def call(what: str, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
-    """Call an environment's own code.
-
-    Raises:
-        EnvError: it fails; the message says what.
-    """
-    try:
-        return function(*given, **named)
-    except Exception as error:  # of whoever wrote the environment
-        raise EnvError(f"its {what} failed: {tell(error)}", "see its own code") from error
-
-
-def read_row(columns: Columns, observation: Any) -> Array:
-    """Return an observation as numbers ``(n,)``.
-
-    Raises:
-        EnvError: it is not what the space says.
-    """
-    row = np.zeros(columns.width)
-    try:
-        columns.write(observation, row)
-    except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise EnvError(
-            f"it observes something else than its space says: {tell(error)}",
-            "correct its observation_space",
-        ) from error
-    return row[: columns.observation_size]
 
 
 def scatter(env: Any, columns: Columns, simulator: Simulator, seed: int) -> Scattered | None:
@@ -106,10 +79,11 @@ def _find_reader(
 ) -> Callable[[], Array] | None:
     """Return what observes the state as it is now; what it does not reach is nan. None if none."""
     for holder in dict.fromkeys((env.unwrapped, simulator.holder)):
-        for name in _READERS:
-            observe = getattr(holder, name, None)
-            if not callable(observe):
-                continue
+        task = getattr(holder, "task", None)
+        observers = [getattr(holder, name, None) for name in _READERS]
+        if task is not None and hasattr(task, "get_observation"):  # dm_control's
+            observers.append(functools.partial(task.get_observation, holder.physics))
+        for observe in filter(callable, observers):
             place = _place_reading(env, columns, observe, row)
             if place is not None:
                 return place

@@ -10,7 +10,10 @@ import mujoco
 import numpy as np
 
 from reward_agent.drafts.columns import Array, ColumnSignal
-from reward_agent.simulation.mujoco_model import BALL, FREE, HINGE, SLIDE
+from reward_agent.drafts.survey import ModelFacts
+from reward_agent.drafts.tree import call as name_part
+from reward_agent.drafts.tree import find_tree
+from reward_agent.simulation.interventions import BALL, FREE, HINGE, SLIDE
 
 N_DOFS = {FREE: 6, BALL: 3, SLIDE: 1, HINGE: 1}
 Signals = tuple[Array, list[ColumnSignal]]
@@ -41,6 +44,27 @@ class Simulator:
         names = {getattr(model, kind)(i).name for kind, n in kinds for i in range(n)}
         return frozenset(names - {""})
 
+    def tell_facts(self) -> ModelFacts:
+        """Return what is told of the model."""
+        model, tree = self.model, find_tree(self.model)
+        roots = () if tree.base == "fixed" else tree.root_joints
+        scalar = [j for j in range(model.njnt) if model.jnt_type[j] in (SLIDE, HINGE)]
+        limits = {
+            model.joint(j).name: (float(model.jnt_range[j, 0]), float(model.jnt_range[j, 1]))
+            for j in scalar
+            if model.jnt_limited[j]
+        }
+        actuators = tuple(model.actuator(i).name or self._name_moved(i) for i in range(model.nu))
+        return ModelFacts(
+            self.objects, tuple(name_part(model, "joint", j) for j in roots), limits, actuators
+        )
+
+    def _name_moved(self, i: int) -> str:
+        """Return the joint that an actuator without a name moves."""
+        model = self.model
+        is_joint = int(model.actuator_trntype[i]) == 0
+        return str(model.joint(int(model.actuator_trnid[i, 0])).name) if is_joint else ""
+
     def read(self) -> Array:
         """Return the value of every signal."""
         return np.concatenate([values for values, _ in _list_arrays(self)])
@@ -50,7 +74,8 @@ def find_simulator(env: Any) -> Simulator | None:
     """Return the MuJoCo that simulates an environment; None where that is something else."""
     inner = env.unwrapped
     for holder in (inner, *list(getattr(inner, "__dict__", {}).values())):
-        model, data = getattr(holder, "model", None), getattr(holder, "data", None)
+        owner = getattr(holder, "physics", holder)  # dm_control's, which wraps both
+        model, data = (_unwrap(getattr(owner, name, None)) for name in ("model", "data"))
         if isinstance(model, mujoco.MjModel) and isinstance(data, mujoco.MjData):
             mujoco.mj_forward(model, data)  # before its first reset no axis is known
             simulator = Simulator(model, data, holder, ())
@@ -58,6 +83,10 @@ def find_simulator(env: Any) -> Simulator | None:
             simulator.signals = tuple(signal for some in made for signal in some)
             return simulator
     return None
+
+
+def _unwrap(value: Any) -> Any:
+    return getattr(value, "ptr", value)
 
 
 def _list_arrays(simulator: Simulator) -> Iterator[Signals]:

@@ -166,8 +166,7 @@ def find_source(
         tell(f"{given} runs in {python}, not confined: it is your own code")
         facts = _run_function(given, scratch, python, takes_env)
         if "env" in facts:
-            is_here = Path(python).samefile(sys.executable)
-            return find_own_env(given, facts, python, is_here)
+            return find_own_env(given, facts, python)
         path, said = _read_handover(given, facts, scratch, python)
         place, _, function = given.rpartition(":")
         name = _read_name(path) or function if path.is_relative_to(scratch) else ""

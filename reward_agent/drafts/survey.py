@@ -1,23 +1,26 @@
 """What an environment of Gymnasium's is: watched over some episodes, and moved where it can be.
 
-Its own code runs here, in the sealed child; what comes of it is numbers and words.
+Its own code runs here, in the sealed child; what comes of it is numbers and words. So that it can
+run in another Python as well, nothing here imports from a package but NumPy and Gymnasium.
 """
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
-import mujoco
 import numpy as np
 
-from reward_agent.drafts.columns import Array, Scattered
-from reward_agent.drafts.scatter import call, read_row, scatter
-from reward_agent.drafts.signals import Simulator, find_simulator
-from reward_agent.simulation.gymnasium_host import ActionForm, Columns
+from reward_agent.drafts.columns import Array, ColumnSignal, Scattered
+from reward_agent.drafts.env_ids import find_id
+from reward_agent.simulation.gymnasium_host import ActionForm, Columns, EnvError, make_env, tell
+
+if TYPE_CHECKING:
+    from reward_agent.drafts.signals import Simulator
 
 _MOST_STEPS, _MOST_EPISODES, _MOST_S = 1200, 24, 25.0
 _HOLD_STEPS, _LONGEST = 10, 300
@@ -59,7 +62,6 @@ class Watched:
         odd_info: keys whose values are no numbers.
         n_steps: all.
         steps_per_s: of one environment.
-        samples: rows of the observation ``(M, n)`` and the simulator's signals ``(M, s)`` there.
     """
 
     episodes: list[Array] = field(default_factory=list)
@@ -70,7 +72,43 @@ class Watched:
     odd_info: set[str] = field(default_factory=set)
     n_steps: int = 0
     steps_per_s: float = 0.0
-    samples: list[tuple[Array, Array]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Actions:
+    """What an environment takes.
+
+    Args:
+        n_choices: of each action; () where actions are numbers.
+        low: of each number.
+        high: the same.
+    """
+
+    n_choices: tuple[int, ...]
+    low: Array
+    high: Array
+
+    @property
+    def n_actions(self) -> int:
+        """How many there are."""
+        return len(self.n_choices) or len(self.low)
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is told of the model that MuJoCo simulates.
+
+    Args:
+        objects: names of all that it has.
+        root_joints: of what carries a robot that moves freely; none of one that is bolted down.
+        limits: of slides and hinges that have some, by name.
+        actuators: their names, or those of the joints that they move; '' for one without.
+    """
+
+    objects: frozenset[str]
+    root_joints: tuple[str, ...]
+    limits: Mapping[str, tuple[float, float]]
+    actuators: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -78,7 +116,9 @@ class Survey:
     """All that is known of an environment, before anything is made of it.
 
     Args:
-        columns: what the entries of an observation are, by name.
+        name: what makes it again: an id with the module that registers it, or a function.
+        names: start and size of each part of an observation, and of what is made of it.
+        n: how many numbers an observation has.
         low: ``(n,)``, of the observation space.
         high: the same.
         actions: numbers or choices.
@@ -89,15 +129,16 @@ class Survey:
         dt: seconds of one step, and who says so.
         limit: steps of an episode, by its own word.
         threshold: return that its registry calls solved.
-        model: MuJoCo's, where that simulates.
-        objects: names of all that the simulator has.
+        model: of MuJoCo's, where that simulates.
         twin: whether states were set in Gymnasium's own environment in place of EnvPool's.
     """
 
-    columns: Columns
+    name: str
+    names: Mapping[str, tuple[int, int]]
+    n: int
     low: Array
     high: Array
-    actions: ActionForm
+    actions: Actions
     doc: str
     watched: Watched
     scattered: Scattered | None
@@ -106,14 +147,23 @@ class Survey:
     dt_source: str
     limit: int | None
     threshold: float | None
-    model: mujoco.MjModel | None
-    objects: frozenset[str]
+    model: ModelFacts | None
     twin: bool = False
 
     @property
-    def n(self) -> int:
-        """How many numbers an observation has."""
-        return self.columns.observation_size
+    def objects(self) -> frozenset[str]:
+        """Names of all that the simulator has."""
+        return self.model.objects if self.model else frozenset()
+
+
+def survey_named(name: str, options: dict[str, Any], folder: str) -> Survey:
+    """Make an environment by its id or its function, and watch it; see ``make_env``.
+
+    Raises:
+        EnvError: there is none, or it is none of numbers.
+    """
+    name = find_id(name)
+    return survey_env(make_env(name, options, folder), name)
 
 
 def survey_env(env: Any, name: str, seed: int = 0) -> Survey:
@@ -123,28 +173,110 @@ def survey_env(env: Any, name: str, seed: int = 0) -> Survey:
         EnvError: it observes or takes what is no numbers, or its code fails.
     """
     columns, actions = Columns(name, env.observation_space), ActionForm(name, env.action_space)
-    simulator = find_simulator(env)
-    watched = _watch(env, columns, actions, simulator, seed)
-    scattered = scatter(env, columns, simulator, seed) if simulator else None
+    simulator, scattered, samples = None, None, list[tuple[Array, Array]]()
+    if "mujoco" in sys.modules:
+        from reward_agent.drafts.signals import find_simulator
+
+        simulator = find_simulator(env)
+    watched = _watch(env, columns, simulator, samples, seed)
+    if simulator:
+        from reward_agent.drafts.scatter import scatter
+
+        scattered = scatter(env, columns, simulator, seed)
     spec = getattr(env, "spec", None)
     dt, source = _find_dt(env, simulator)
     low, high = _read_bounds(env.observation_space, columns)
     return Survey(
-        columns=columns,
+        name=name,
+        names=columns.names,
+        n=columns.observation_size,
         low=low,
         high=high,
-        actions=actions,
+        actions=Actions(tuple(actions.n_choices), actions.low, actions.high),
         doc=_find_doc(env.unwrapped)[:_MOST_DOC_CHARS],
         watched=watched,
         scattered=scattered,
-        sampled=_collect(watched, simulator) if simulator else None,
+        sampled=_collect(samples, simulator) if simulator else None,
         dt=dt,
         dt_source=source,
         limit=_find_limit(env, spec),
         threshold=getattr(spec, "reward_threshold", None) or getattr(env, "threshold", None),
-        model=simulator.model if simulator else None,
-        objects=simulator.objects if simulator else frozenset(),
+        model=simulator.tell_facts() if simulator else None,
     )
+
+
+def read_survey(data: dict[str, Any]) -> Survey:
+    """Return a survey of which ``dataclasses.asdict`` came over a pipe as JSON."""
+
+    def read_scattered(some: dict[str, Any] | None) -> Scattered | None:
+        if some is None:
+            return None
+        n, n_parts = len(data["low"]), len(some["parts"])
+        return Scattered(
+            columns=np.array(some["columns"], float),
+            values=np.array(some["values"], float),
+            signals=tuple(
+                ColumnSignal(**{**signal, "names": tuple(signal["names"])})
+                for signal in some["signals"]
+            ),
+            moved=np.array(some["moved"], bool).reshape(n_parts, n),
+            parts=tuple(map(tuple, some["parts"])),
+        )
+
+    watched, actions, model = dict(data["watched"]), data["actions"], data["model"]
+    watched["episodes"] = [np.array(episode, float) for episode in watched["episodes"]]
+    watched["info"] = {path: InfoKey(**key) for path, key in watched["info"].items()}
+    watched["odd_info"] = set(watched["odd_info"])
+    if model:
+        limits = {name: (float(low), float(high)) for name, (low, high) in model["limits"].items()}
+        model = ModelFacts(
+            frozenset(model["objects"]),
+            tuple(model["root_joints"]),
+            limits,
+            tuple(model["actuators"]),
+        )
+    read = {
+        "names": {name: (int(start), int(n)) for name, (start, n) in data["names"].items()},
+        "low": np.array(data["low"], float),
+        "high": np.array(data["high"], float),
+        "actions": Actions(
+            tuple(actions["n_choices"]), *(np.array(actions[e], float) for e in ("low", "high"))
+        ),
+        "watched": Watched(**watched),
+        "scattered": read_scattered(data["scattered"]),
+        "sampled": read_scattered(data["sampled"]),
+        "model": model or None,
+    }
+    return Survey(**{**data, **read})
+
+
+def call(what: str, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    """Call an environment's own code.
+
+    Raises:
+        EnvError: it fails; the message says what.
+    """
+    try:
+        return function(*given, **named)
+    except Exception as error:  # of whoever wrote the environment
+        raise EnvError(f"its {what} failed: {tell(error)}", "see its own code") from error
+
+
+def read_row(columns: Columns, observation: Any) -> Array:
+    """Return an observation as numbers ``(n,)``.
+
+    Raises:
+        EnvError: it is not what the space says.
+    """
+    row = np.zeros(columns.width)
+    try:
+        columns.write(observation, row)
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise EnvError(
+            f"it observes something else than its space says: {tell(error)}",
+            "correct its observation_space",
+        ) from error
+    return row[: columns.observation_size]
 
 
 def _find_doc(inner: Any) -> str:
@@ -191,8 +323,13 @@ def _find_end(space: Any, end: str) -> Any:
 
 
 def _watch(
-    env: Any, columns: Columns, actions: ActionForm, simulator: Simulator | None, seed: int
+    env: Any,
+    columns: Columns,
+    simulator: Simulator | None,
+    samples: list[tuple[Array, Array]],
+    seed: int,
 ) -> Watched:
+    """Return episodes; add rows of the observation and the simulator's signals at some steps."""
     watched, began, rng = Watched(), time.monotonic(), np.random.default_rng(seed)
     env.action_space.seed(seed)
     spent = 0.0
@@ -200,7 +337,7 @@ def _watch(
         number = len(watched.episodes)
         observation, info = call("reset", env.reset, seed=seed + number)
         rows = [read_row(columns, observation)]
-        _sample(watched, simulator, rows[-1])
+        _sample(samples, simulator, rows[-1])
         _note_info(watched, info, is_last=False, is_step=False)
         action, ended, total, is_held = env.action_space.sample(), False, 0.0, number % 2 == 1
         while not ended and len(rows) <= _LONGEST:
@@ -217,7 +354,7 @@ def _watch(
             watched.n_steps += 1
             _note_info(watched, info, is_last=ended, is_step=True)
             if rng.random() < 0.1:
-                _sample(watched, simulator, rows[-1])
+                _sample(samples, simulator, rows[-1])
         watched.episodes.append(np.array(rows))
         watched.returns.append(total)
         if time.monotonic() - began > _MOST_S:
@@ -253,16 +390,16 @@ def _list_values(info: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield from _list_values(value, f"{path}/{key}")
 
 
-def _sample(watched: Watched, simulator: Simulator | None, row: Array) -> None:
-    if simulator is not None and len(watched.samples) < 60:
-        watched.samples.append((row, simulator.read()))
+def _sample(samples: list[tuple[Array, Array]], simulator: Simulator | None, row: Array) -> None:
+    if simulator is not None and len(samples) < 60:
+        samples.append((row, simulator.read()))
 
 
-def _collect(watched: Watched, simulator: Simulator) -> Scattered:
-    n = watched.samples[0][0].size
+def _collect(samples: list[tuple[Array, Array]], simulator: Simulator) -> Scattered:
+    n = samples[0][0].size
     return Scattered(
-        columns=np.array([row for row, _ in watched.samples]),
-        values=np.array([values for _, values in watched.samples]),
+        columns=np.array([row for row, _ in samples]),
+        values=np.array([values for _, values in samples]),
         signals=simulator.signals,
         moved=np.zeros((0, n), dtype=bool),
         parts=(),
@@ -281,9 +418,9 @@ def _find_dt(env: Any, simulator: Simulator | None) -> tuple[float, str]:
             return float(f"{passed:.6g}"), "MuJoCo's clock"
     for name in ("dt", "tau", "control_timestep"):
         value = getattr(inner, name, None)
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e3:
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e3:
             return float(value), f"its {name}"
     fps = (getattr(inner, "metadata", None) or {}).get("render_fps")
-    if isinstance(fps, int | float) and fps > 0:
+    if isinstance(fps, (int, float)) and fps > 0:
         return 1.0 / float(fps), "the frames a second of its films"
     return 1.0, ""

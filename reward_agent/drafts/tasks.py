@@ -15,7 +15,7 @@ from reward_agent.drafts.plan import DraftPlan
 from reward_agent.drafts.toml import write_line
 from reward_agent.drafts.tree import find_number
 from reward_agent.drafts.words import FIXTURE, has_word
-from reward_agent.simulation.mujoco_model import SLIDE
+from reward_agent.simulation.interventions import SLIDE
 
 # Of the speed at which a walking leg of that length would leave the ground (Froude number 1).
 # Source: Alexander, Principles of Animal Locomotion (2003): walking is below 0.7 of it.

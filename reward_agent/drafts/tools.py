@@ -19,8 +19,8 @@ from reward_agent.drafts.words import (
     make_name,
     split_words,
 )
+from reward_agent.simulation.interventions import FREE, SLIDE
 from reward_agent.simulation.measures import list_subtree
-from reward_agent.simulation.mujoco_model import FREE, SLIDE
 
 Array = NDArray[np.float64]
 # What a name must say to be a tool on a robot that is no arm, in which hands are only hands.

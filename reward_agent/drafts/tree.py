@@ -9,9 +9,8 @@ from typing import Literal
 import mujoco
 
 from reward_agent.drafts.words import FLOOR, TARGET, has_word
-from reward_agent.simulation.interventions import find_driven
+from reward_agent.simulation.interventions import FREE, HINGE, SLIDE, find_driven
 from reward_agent.simulation.measures import list_subtree
-from reward_agent.simulation.mujoco_model import FREE, HINGE, SLIDE
 
 PLANE, HFIELD = int(mujoco.mjtGeom.mjGEOM_PLANE), int(mujoco.mjtGeom.mjGEOM_HFIELD)
 # N m s/rad or kg m2: beyond, a joint of a model in SI units does not move in an episode.

@@ -281,11 +281,11 @@ def _make_policy_name(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem) + ".safetensors"
 
 
-def check_env(env: str) -> CheckEnvResult:
+def check_env(env: str, **options: Any) -> CheckEnvResult:
     """Compare an environment's card with its live model."""
     card = load_env(env)
     with (
-        open_lab(card, resolve(card, {})) as lab,
+        open_lab(card, resolve(card, options)) as lab,
         make_scratch() as scratch,
     ):
         job_exit = lab.run_job(CheckEnvJob(card=card), scratch)

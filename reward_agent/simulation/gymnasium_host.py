@@ -1,7 +1,8 @@
 """N plain Gymnasium environments side by side, as columns of numbers.
 
 This file imports NumPy and Gymnasium alone: it is also run as a script, in a Python that has not
-this package, where ``serve`` takes the place of whoever calls ``EnvGroup``.
+this package, where ``serve`` takes the place of whoever calls ``EnvGroup``. For a draft it imports
+there what watches an environment, which needs no more than that either.
 
 What comes back from environment i is row i of ``EnvGroup.values``, whose columns have names:
 
@@ -19,12 +20,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 import importlib
 import inspect
 import json
 import mmap
 import os
 import sys
+import types
 from typing import Any, Callable, Iterator, Sequence  # noqa: UP035  # of any Python
 
 import gymnasium
@@ -508,6 +511,12 @@ class Host:
     def _do_load(self, name: str) -> None:
         load_installed(name)
 
+    def _do_find(self, name: str) -> None:
+        _import_ours("drafts.env_ids").find_id(name)
+
+    def _do_survey(self, **given: Any) -> dict[str, Any]:
+        return dataclasses.asdict(_import_ours("drafts.survey").survey_named(**given))
+
     def _do_make(
         self, number: int, start: int, environ: dict[str, str], **given: Any
     ) -> dict[str, Any]:
@@ -567,6 +576,19 @@ class Host:
         raise EnvError(f"the environment's process cannot be sealed: error {ctypes.get_errno()}")
 
 
+def _import_ours(name: str) -> Any:
+    """Import a module that lies beside this one, and nothing else of the packages that do."""
+    package = types.ModuleType("reward_agent")
+    package.__path__ = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+    sys.modules["reward_agent"] = package
+    sys.modules["reward_agent.simulation.gymnasium_host"] = sys.modules[__name__]  # one EnvError
+    return importlib.import_module(f"reward_agent.{name}")
+
+
+def _write_plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else sorted(value)
+
+
 def serve(asking: int, answering: int, shared: int, size: int) -> None:
     """Answer on descriptors until the asking one is closed."""
     os.dup2(2, 1)  # what an environment prints is no answer
@@ -581,7 +603,7 @@ def serve(asking: int, answering: int, shared: int, size: int) -> None:
                 answer = {"error": error.message, "remedy": error.remedy}
             except Exception as error:  # of whatever is imported there
                 answer = {"error": tell(error), "remedy": ""}
-            answers.write(json.dumps(answer).encode() + b"\n")
+            answers.write(json.dumps(answer, default=_write_plain).encode() + b"\n")
 
 
 if __name__ == "__main__":

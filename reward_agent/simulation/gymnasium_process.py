@@ -176,12 +176,17 @@ def start_host(card: EnvCard) -> None:
         hosts.append(HostProcess(python))
 
 
+def find_host() -> HostProcess:
+    """Return the process of the other Python, which was started."""
+    return hosts[0]
+
+
 def prepare_environments(card: EnvCard) -> None:
     """Do what a sealed process could not: start the other one, import what is installed."""
     start_host(card)
     name = str(card.model.id)
     if find_python(card):
-        hosts[0].ask("load", name=name)
+        find_host().ask("load", name=name)
     else:
         load_installed(name)
 
@@ -194,7 +199,7 @@ class ProcessGroup:
     """
 
     def __init__(self, **given: Any) -> None:
-        self._host = hosts[0]
+        self._host = find_host()
         self._number, told, arrays = self._host.make(**given)
         weakref.finalize(self, self._host.forget, self._number)
         self.values, self._action = arrays["values"], arrays["action"]

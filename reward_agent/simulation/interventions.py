@@ -2,21 +2,25 @@
 
 A robot is lifted, turned, pushed, a joint is nudged: each takes a pose and returns another, and
 nothing is simulated. What then changes, and by how much, tells what a field measures.
+
+It is also imported in a Python that has not this package's own packages, for what is found there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Union
 
 import mujoco
 import numpy as np
 
-from reward_agent.definitions.card import EnvCard
-from reward_agent.simulation.mujoco_model import FREE, HINGE, SLIDE, list_names
-from reward_agent.simulation.state import FloatArray
+if TYPE_CHECKING:
+    from reward_agent.definitions.card import EnvCard
+    from reward_agent.simulation.state import FloatArray
 
+FREE, BALL, SLIDE, HINGE = range(4)  # mjtJoint
 UPWARD = (0.0, 0.0, 1.0)
-Vector = Sequence[float] | FloatArray
+Vector = Union[Sequence[float], "FloatArray"]
 # Of a joint without a range, around its start.
 _REACH = {SLIDE: 0.1, HINGE: 1.0}
 _CLOSE = 1e-6
@@ -141,6 +145,13 @@ def nudge(model: mujoco.MjModel, qpos: FloatArray, joint: int, by: float) -> Flo
     moved = np.array(qpos)
     moved[model.jnt_qposadr[joint]] += by
     return moved
+
+
+def list_names(model: mujoco.MjModel, kind: str) -> list[str]:
+    """Return the names of all objects of a kind in their order, '' for those without."""
+    attribute = {"joint": "njnt", "actuator": "nactuator"}.get(kind, f"n{kind}")
+    count: int = getattr(model, attribute)
+    return [getattr(model, kind)(i).name for i in range(count)]
 
 
 def find_driven(model: mujoco.MjModel) -> frozenset[int]:

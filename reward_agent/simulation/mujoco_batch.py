@@ -21,7 +21,7 @@ from reward_agent.definitions.sources import (
 )
 from reward_agent.definitions.start import HomePose
 from reward_agent.errors import DataError, hint_closest
-from reward_agent.simulation.interventions import draw_poses, find_robot
+from reward_agent.simulation.interventions import FREE, draw_poses, find_robot, list_names
 from reward_agent.simulation.measures import (
     locate_point,
     make_lowest_measure,
@@ -31,11 +31,9 @@ from reward_agent.simulation.mujoco_behaviours import hold_lengths, tip_over
 from reward_agent.simulation.mujoco_draws import EpisodeDraws, PoseLayout, read_pose
 from reward_agent.simulation.mujoco_model import (
     CONTACTS,
-    FREE,
     check_object,
     find_joint_limits,
     find_state_part,
-    list_names,
     make_model,
     measure_links,
     name_sensor,

@@ -24,19 +24,11 @@ from reward_agent.definitions.sources import (
     parse_source,
 )
 from reward_agent.errors import DataError, hint_closest
+from reward_agent.simulation.interventions import BALL, FREE, HINGE, SLIDE, list_names
 from reward_agent.simulation.mjcf import check_model
 from reward_agent.simulation.simulation import blame_field
 from reward_agent.simulation.state import FloatArray
 
-FREE, BALL, SLIDE, HINGE = (
-    int(kind)
-    for kind in (
-        mujoco.mjtJoint.mjJNT_FREE,
-        mujoco.mjtJoint.mjJNT_BALL,
-        mujoco.mjtJoint.mjJNT_SLIDE,
-        mujoco.mjtJoint.mjJNT_HINGE,
-    )
-)
 # The half length of a geom along its own z, by its size, where it has one.
 _LONG = {int(mujoco.mjtGeom.mjGEOM_CAPSULE), int(mujoco.mjtGeom.mjGEOM_CYLINDER)}
 # An XBODY is a body with all that hangs on it.
@@ -300,13 +292,6 @@ def check_object(known: Sequence[str], kind: str, name: str, place: str = "") ->
     unnamed = [other or f"#{i}" for i, other in enumerate(known) if other[:1] in ("", "#")]
     also = f"; without a name, by number: {len(unnamed)}, such as {unnamed[0]}" if unnamed else ""
     raise DataError(message + place, f"its {kind} names: {shown}{more}{also}")
-
-
-def list_names(model: mujoco.MjModel, kind: str) -> list[str]:
-    """Return the names of all objects of a kind in their order, '' for those without."""
-    attribute = {"joint": "njnt", "actuator": "nactuator"}.get(kind, f"n{kind}")
-    count: int = getattr(model, attribute)
-    return [getattr(model, kind)(i).name for i in range(count)]
 
 
 # How many numbers of each array the joints have that have more than one.

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.start import Keyframe
 from reward_agent.errors import DataError
-from reward_agent.simulation.mujoco_model import BALL, FREE, HINGE, SLIDE, check_object, list_names
+from reward_agent.simulation.interventions import BALL, FREE, HINGE, SLIDE, list_names
+from reward_agent.simulation.mujoco_model import check_object
 from reward_agent.simulation.simulation import list_ids
 from reward_agent.simulation.state import FloatArray
 

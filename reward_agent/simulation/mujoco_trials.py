@@ -22,10 +22,18 @@ from reward_agent.definitions.sources import (
     parse_source,
 )
 from reward_agent.errors import hint_closest
-from reward_agent.simulation.interventions import UPWARD, Root, find_robot
+from reward_agent.simulation.interventions import (
+    BALL,
+    FREE,
+    HINGE,
+    SLIDE,
+    UPWARD,
+    Root,
+    find_robot,
+    list_names,
+)
 from reward_agent.simulation.measures import list_subtree
 from reward_agent.simulation.mujoco_batch import BatchSimulation
-from reward_agent.simulation.mujoco_model import BALL, FREE, HINGE, SLIDE, list_names
 from reward_agent.simulation.mujoco_start import find_servos
 from reward_agent.simulation.simulation import make_finding, show_range
 from reward_agent.simulation.state import FloatArray, State

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from reward_agent.definitions.card import load_env
+from reward_agent.drafts.survey import read_survey, survey_named
 from reward_agent.errors import EnvironmentFailure, UsageError
 from reward_agent.records.jobs import ProbeJob
 from reward_agent.sandbox.filter import find_architecture, make_guards, make_program
@@ -61,6 +62,24 @@ def test_episodes_are_those_of_this_process(
             simulation.reset(ended)
     assert ended.sum() >= 0
     np.testing.assert_array_equal(there.read_state().own_reward, here.read_state().own_reward)
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "InvertedPendulum-v5"])
+def test_a_survey_comes_over_as_data(host: gymnasium_process.HostProcess, name: str) -> None:
+    there = read_survey(host.ask("survey", name=name, options={}, folder=""))
+    here = survey_named(name, {}, "")
+    for key in ("name", "names", "n", "doc", "dt", "limit", "model"):
+        np.testing.assert_equal(getattr(there, key), getattr(here, key))
+    assert repr(there.actions) == repr(here.actions)
+    for key in ("episodes", "rewards", "info", "odd_info", "n_terminated"):
+        np.testing.assert_equal(getattr(there.watched, key), getattr(here.watched, key))
+    one, other = there.scattered, here.scattered
+    assert (one is None) == (other is None) == (name == "CartPole-v1")
+    if one and other:
+        assert one.signals == other.signals
+        assert one.parts == other.parts
+        np.testing.assert_array_equal(one.moved, other.moved)
+        np.testing.assert_allclose(one.columns, other.columns)
 
 
 def test_killed_process_is_one_line_and_no_hang(host: gymnasium_process.HostProcess) -> None:
