@@ -34,6 +34,7 @@ _graphics = _Graphics()
 def prepare(job: DraftJob) -> None:
     """Before the seal: find a renderer, which takes a process, and import MuJoCo with it."""
     if job.card.model.file is None:
+        os.environ["MUJOCO_GL"] = "disable"  # no picture is drawn
         resolve_name(str(GYMNASIUM.prepare))(job.card)
         import_module("reward_agent.drafts.env_draft").prepare(job)
         return

@@ -506,6 +506,7 @@ class Host:
 
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Do what was asked for and return what came of it."""
+        os.environ.update(asked.pop("environ"))
         return dict(getattr(self, f"_do_{asked.pop('do')}")(**asked) or {})
 
     def _do_load(self, name: str) -> None:
@@ -517,10 +518,7 @@ class Host:
     def _do_survey(self, **given: Any) -> dict[str, Any]:
         return dataclasses.asdict(_import_ours("drafts.survey").survey_named(**given))
 
-    def _do_make(
-        self, number: int, start: int, environ: dict[str, str], **given: Any
-    ) -> dict[str, Any]:
-        os.environ.update(environ)
+    def _do_make(self, number: int, start: int, **given: Any) -> dict[str, Any]:
         group = EnvGroup(**given)
         columns, actions = group.readout.columns, group.actions
         forms = list_arrays(len(group.envs), columns.width, actions.n_actions)

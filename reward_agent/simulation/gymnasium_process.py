@@ -96,8 +96,10 @@ class HostProcess:
             EnvError: it could not be done.
             EnvironmentFailure: the process has ended.
         """
+        environ = {name: os.environ[name] for name in _GRAPHICS if name in os.environ}
+        asked = {"do": do, "environ": environ, **given}
         try:
-            self._asking.write(json.dumps({"do": do, **given}).encode() + b"\n")
+            self._asking.write(json.dumps(asked).encode() + b"\n")
             line = self._answers.readline()
         except OSError:
             line = b""
@@ -142,8 +144,7 @@ class HostProcess:
             self.ask("close", number=number)
         self._closed.clear()
         self._number += 1
-        environ = {name: os.environ[name] for name in _GRAPHICS if name in os.environ}
-        told = self.ask("make", number=self._number, start=self._end, environ=environ, **given)
+        told = self.ask("make", number=self._number, start=self._end, **given)
         arrays, self._end = lay_arrays(self.memory, self._end, told["forms"])
         return self._number, told, arrays
 
