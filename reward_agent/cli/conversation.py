@@ -28,14 +28,20 @@ if TYPE_CHECKING:
     from reward_agent.feedback.session import Session
 
 _HELP = """\
-Say in words what is wrong with the current policy; the Designer answers with new programs.
-  /watch [ID]      where its video lies, opened if a viewer is there
-  /compare         two videos: a, b, s (same), n (neither is good), q (enough)
-  /show [ID]       its program          /edit [ID]     change it in $EDITOR, then train it
-  /list            all candidates       /choose ID     go on from another one
-  /accept [ID]     make it the result   /reject ID     leave it out from now on
-  /note WORDS      keep a note          /metric        how policies are scored
-  /help            this                 /quit          end the session; it can be taken up again"""
+Say in words what is wrong with the current policy;
+the Designer answers with new programs.
+  /watch [ID]   where its video lies; a viewer opens it
+  /compare      two videos: a, b, s (same), n (neither), q
+  /show [ID]    its program
+  /edit [ID]    change it in $EDITOR, then train it
+  /list         all candidates
+  /choose ID    go on from another one
+  /accept [ID]  make it the result
+  /reject ID    leave it out from now on
+  /note WORDS   keep a note
+  /metric       how policies are scored
+  /help         this
+  /quit         end; it can be taken up again"""
 _ANSWERS: dict[str, Choice] = {"a": "a", "b": "b", "s": "same", "n": "both bad"}
 _UNDECIDED = {"proposed: accepted unseen": "nobody has read", "none": "was not taken"}
 _METRIC_ANSWERS = "accept, edit, replace FILE, reject, or Enter to leave it"

@@ -85,8 +85,8 @@ def list_command(
     else:
         table = make_table("run", "kind", "status", "designer", ">score", "task")
         for row in rows:
-            about = hide_in_words(row.task)
-            table.add_row(row.id, row.kind, row.status, row.designer, _say_score(row), about)
+            about, designer = hide_in_words(row.task), row.designer.partition(": ")[0]
+            table.add_row(row.id, row.kind, row.status, designer, _say_score(row), about)
         answer_console.print(table)
     for reason in unreadable:
         print_error(reason)

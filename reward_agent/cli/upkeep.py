@@ -141,7 +141,7 @@ def _list_figures(run: RunRecord) -> RunFigures:
         environment=run.card.name,
         task=run.task.description,
         status=run.status,
-        designer=run.designer,
+        designer=run.designer.partition(": ")[0],
         metric=run.metric_origin,
         unit=run.task.unit,
         score=winner.task_score if winner else None,

@@ -86,7 +86,7 @@ def _draw(card: EnvCard, job_dir: Path) -> tuple[str | None, str]:
     from reward_agent.drafts.picture import draw_model
 
     if not _graphics.draws:
-        return None, _graphics.note.replace("video", "picture")
+        return None, f"no picture: {_graphics.note.replace('video', 'picture')}"
     try:
         draw_model(card, job_dir / PICTURE_FILE)
     except Exception as error:  # a driver fails in many ways

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
+import tokenize
 import zipfile
 import zlib
 from math import prod
@@ -32,6 +33,7 @@ _REMEDY = "delete the file and evaluate the policy again"
 _UNREADABLE = (
     OSError, ValueError, EOFError, KeyError, TypeError, OverflowError, MemoryError, RecursionError,
     RuntimeError, SyntaxError, struct.error, zipfile.BadZipFile, zlib.error,
+    tokenize.TokenError,  # of a header, from Python 3.12 on
 )  # fmt: skip
 # A minute of 64 humanoids is a tenth of this; a file that unpacks to more is not ours.
 MAX_UNPACKED_BYTES = 2**30

@@ -8,9 +8,8 @@ from math import hypot, inf, sqrt
 from statistics import fmean, stdev
 
 from reward_agent.errors import DataError
-from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.events import Confirming
-from reward_agent.records.jobs import TRAJECTORIES_FILE, EvaluateResult
+from reward_agent.records.jobs import EvaluateResult
 from reward_agent.records.outcomes import Outcome
 from reward_agent.records.store import Candidate, Confirmation, rank_candidates
 from reward_agent.run.active import ActiveRun
@@ -158,7 +157,9 @@ def _count_seeds(candidate: Candidate, confirmations: Iterable[Confirmation]) ->
 def _confirm_with_seed(
     run: ActiveRun, candidates: Sequence[Candidate], seed: int
 ) -> list[Confirmation]:
-    run.notify(Confirming(tuple(candidate.id for candidate in candidates), seed))
+    folders = {c.id: run.store.evaluation_dir(c.iteration, c.id, seed) for c in candidates}
+    if new := tuple(name for name, folder in folders.items() if not folder.is_dir()):
+        run.notify(Confirming(new, seed))
     entrants = [make_entrant(run.store, c.iteration, c.id, seed) for c in candidates]
     slots = run.executor.n_slots
     finishes = map_threads(slots, lambda entrant: train_again(run, entrant), entrants)
@@ -186,19 +187,13 @@ def _confirm_with_seed(
 def _evaluate(
     run: ActiveRun, candidate: Candidate, entrant: Entrant, finish: Finish
 ) -> EvaluateResult:
-    """Score a confirming training; of what it left, keep what somebody reads later."""
+    """Score a confirming training."""
     assert finish.result is not None
     job_dir = run.store.evaluation_dir(candidate.iteration, candidate.id, entrant.seed)
     caption = f"{candidate.id} seed {entrant.seed}"
-    evaluated = evaluate_training(
+    return evaluate_training(
         run, job_dir, entrant.training_dir, finish.result, caption, finish.course, is_filmed=False
     )
-    # The Designer is shown the episodes of the run's seed.
-    recording = job_dir / TRAJECTORIES_FILE
-    episodes = Trajectories.load(recording)
-    if episodes.n_episodes > 1:
-        episodes.keep(1).save(recording)
-    return evaluated
 
 
 @dataclass(frozen=True)

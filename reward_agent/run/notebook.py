@@ -101,5 +101,9 @@ class NotebookProgress:
             f"{escape(name)}: {done:,.0f} of {total:,.0f} env steps</div>"
             for name, (done, total) in self._trainings.items()
         ]
-        best = [] if self._best is None else [f"<b>best {self._best:.3g} {escape(self._unit)}</b>"]
+        best = (
+            []
+            if self._best is None
+            else [f"<b>best search score {self._best:.3g} {escape(self._unit)}</b>"]
+        )
         return f"<pre>{escape(chr(10).join(self._lines))}</pre>{''.join([*bars, *best])}"

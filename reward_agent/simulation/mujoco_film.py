@@ -1,8 +1,8 @@
 """MuJoCo's pictures of an episode, drawn from its positions.
 
 The camera looks from the side at what moves in a plane, aslant at the rest; it follows a robot that
-leaves its place and stands still before one that does not. Lines on the floor, a metre or more
-apart, then show how far the robot has gone.
+leaves its place and stands still before one that does not. Lines on the floor show how far a robot
+has gone.
 
 Import this only after ``MUJOCO_GL`` is set: MuJoCo chooses its renderer when it is imported.
 """
@@ -32,8 +32,8 @@ _SMOOTHING_S = 0.6
 # A robot all of which goes this many times its own size is followed.
 _FOLLOW_FACTOR = 1.2
 _FLAT_M = 1e-6
-# A camera that moved less stands.
-_STANDING_M = 0.05
+# A camera that moved less stands; a robot no part of which stays within that much has gone.
+_STANDING_M, _GONE_M = 0.05, 0.2
 # Marks on the floor: how far apart they may be, and how many of them a picture shows at most.
 _APART_M, _MOST_MARKS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0), 7
 _MARK_RGBA = np.array([0.93, 0.9, 0.78, 1.0], np.float32)
@@ -102,15 +102,14 @@ class MujocoArtist:
         return rows
 
     def _plan_marks(self, first: FloatArray, path: CameraPath) -> Marks | None:
-        """Return marks along the way of a camera of ours that travels over a floor, else None."""
+        """Return marks along the way of a robot that goes over a floor, else None."""
         floor = find_floor(self._model)
-        way = np.ptp(path.lookat[:, :2], axis=0)
-        if self._fixed >= 0 or floor is None or way.max() < _STANDING_M:
+        if self._fixed >= 0 or floor is None or path.way.max() < _GONE_M:
             return None
         centres, _ = _trace_geoms(self._model, first[:, : self._model.nq])
         height = 2 * path.distance * math.tan(math.radians(self._model.vis.global_.fovy) / 2)
         return Marks(
-            axis=int(way.argmax()),
+            axis=int(path.way.argmax()),
             origin=(centres.min(axis=(0, 1)) + centres.max(axis=(0, 1))) / 2,
             floor=floor,
             seen=height * self._aspect,
@@ -239,12 +238,14 @@ class CameraPath:
         distance: from that point, m.
         azimuth: degrees; 90 looks along +y.
         elevation: degrees; -90 looks down.
+        way: ``(2,)``, m, how far every moving part goes at least, along x and y.
     """
 
     lookat: FloatArray
     distance: float
     azimuth: float
     elevation: float
+    way: FloatArray
 
     def make_camera(self, frame: int) -> mujoco.MjvCamera:
         """Return MuJoCo's camera for one frame."""
@@ -273,8 +274,9 @@ def plan_camera(
     robot = np.median(high - low, axis=0)
     whole = high.max(axis=0) - low.min(axis=0)
     middle = (high + low) / 2
+    gone = np.ptp(centres, axis=0)[:, :2]
     # An arm on a base sweeps far, but its first link stays.
-    if np.ptp(centres, axis=0)[:, :2].max(axis=1).min() > _FOLLOW_FACTOR * robot.max():
+    if gone.max(axis=1).min() > _FOLLOW_FACTOR * robot.max():
         window = max(1, round(_SMOOTHING_S / frame_s))
         lookat = np.concatenate([_smooth(part, window) for part in np.split(middle, cuts)])
         # The height of the view stays, so that one sees how high the robot jumps.
@@ -284,7 +286,7 @@ def plan_camera(
         lookat = np.repeat(((high.max(axis=0) + low.min(axis=0)) / 2)[None], len(qpos), axis=0)
         size = whole
     distance = _find_distance(size, elevation, model.vis.global_.fovy, aspect)
-    return CameraPath(lookat, distance, azimuth, elevation)
+    return CameraPath(lookat, distance, azimuth, elevation, gone.min(axis=0))
 
 
 def _trace_geoms(model: mujoco.MjModel, qpos: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -43,3 +43,10 @@ def test_robot_fits_into_the_picture(env):
 
 def test_single_frame_is_enough():
     assert plan("ant", {}, n_frames=1).lookat.shape == (1, 3)
+
+
+def test_how_far_a_robot_goes_is_known_where_the_camera_stands_too():
+    path = plan("hopper", {0: 0.6})
+    assert np.ptp(path.lookat, axis=0).max() == 0
+    assert path.way == pytest.approx([0.6, 0.0])
+    assert plan("reacher", {0: 3.0, 1: 1.0}).way.max() < 0.2

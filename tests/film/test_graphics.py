@@ -45,4 +45,4 @@ def test_where_opengl_is_switched_off_nothing_is_tried(monkeypatch: pytest.Monke
     monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("a picture was tried"))
     found = find_graphics()
     assert found.backend is None
-    assert "unset MUJOCO_GL" in found.note
+    assert "MUJOCO_GL=disable draws nothing" in found.note

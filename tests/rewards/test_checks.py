@@ -37,7 +37,8 @@ def test_what_models_write_is_accepted(case):
 def test_hostile_program_is_refused_by_its_rule(case):
     report = check(case.source)
     assert not report.is_accepted
-    assert case.rule in [item.rule for item in report.findings if item.severity == "error"]
+    found = {item.rule for item in report.findings if item.severity == "error"}
+    assert found & {*case.rule.split()}
 
 
 @pytest.mark.parametrize("case", CORPUS_LEGITIMATE, ids=names(CORPUS_LEGITIMATE))

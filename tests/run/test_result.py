@@ -129,7 +129,7 @@ def test_progress_is_shown_in_a_notebook_and_nowhere_else(monkeypatch: pytest.Mo
     listen(Concluded(0, "ab", Outcome(kind="trained"), 2.5))
     assert "hop &lt;b&gt;" in pages[0]
     assert "250 of 1,000 env steps" in pages[-1]
-    assert "best 2.5 m" in pages[-1]
+    assert "best search score 2.5 m" in pages[-1]
     own = [].append
     assert choose_listener(own) is own
     shell.kernel = None  # a terminal's

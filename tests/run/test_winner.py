@@ -6,13 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
-from reward_agent.evaluation.metrics import Episode
-from reward_agent.evaluation.trajectories import Trajectories, make_trajectories
 from reward_agent.records.disk import write_record
-from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
+from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
 from reward_agent.records.outcomes import TRAINED, Outcome
 from reward_agent.records.store import (
     Candidate,
@@ -25,10 +22,8 @@ from reward_agent.run import confirm as confirmation
 from reward_agent.run import handover as stage
 from reward_agent.run.handover import film_winner
 from reward_agent.run.racing import Target
-from reward_agent.run.train import Entrant, Finish
 from reward_agent.run.winner import choose_winner
-from reward_agent.types import Evaluation, RewardProgram
-from tests.support.reports import make_training
+from reward_agent.types import Evaluation
 
 SEARCH_SEED = 0
 
@@ -138,36 +133,6 @@ def test_without_videos_the_winner_is_not_filmed(
     monkeypatch.setattr(stage, "film", lambda *_: pytest.fail("it was filmed"))
     run, winner = make_winner(tmp_path, video=False)
     assert film_winner(run, winner).video_file is None
-
-
-def test_a_confirming_training_leaves_one_episode(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run, candidate = make_run(tmp_path), add_candidate(tmp_path, "a", 2.0)
-    store: RunStore = run.store
-    entrant = Entrant(
-        "a", store.candidate_dir(0, "a"), store.training_dir(0, "a", 100), RewardProgram(""), 100
-    )
-    recording = store.evaluation_dir(0, "a", 100) / TRAJECTORIES_FILE
-    options: list[dict[str, bool]] = []
-
-    def evaluate_training(*_: Any, **given: bool) -> EvaluateResult:
-        options.append(given)
-        episodes = [
-            Episode({"height": np.full(4, value)}, np.zeros((3, 1)), 0.02, False)
-            for value in (1.0, 2.0)
-        ]
-        recording.parent.mkdir(parents=True, exist_ok=True)
-        make_trajectories(episodes, ["truncated"] * 2).save(recording)
-        best = evaluate(3.0)
-        return EvaluateResult(curve=(best,), best=best, best_file="p.safetensors")
-
-    monkeypatch.setattr(confirmation, "evaluate_training", evaluate_training)
-    confirmation._evaluate(run, candidate, entrant, Finish(TRAINED, make_training(1.0)))
-    assert options == [{"is_filmed": False}]
-    kept = Trajectories.load(recording)
-    assert kept.n_episodes == 1
-    assert kept.episode(0).height.tolist() == [1.0] * 4
 
 
 def add_trained(

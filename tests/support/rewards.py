@@ -62,7 +62,7 @@ def make_state(n_sims, seed=0):
 
 @dataclass(frozen=True)
 class Case:
-    """One program of a file: its name, the rule that must find it, its source."""
+    """One program of a file: its name, the rules of which one must find it, its source."""
 
     name: str
     rule: str
