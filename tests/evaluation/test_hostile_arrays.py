@@ -85,7 +85,7 @@ WHY = {
     "records": "'a' is [('a', '<f4'), ('b', '<f8')](1,)",
     "dates": "'a' is datetime64",
     "code": "malformed node",
-    "depth": "Cannot parse header",
+    "depth": "not a file of arrays",
     "no header": "EOF",
     "another version": "header",
     "nothing": "EOF",
