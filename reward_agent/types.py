@@ -33,6 +33,8 @@ Said = Annotated[str, Field(max_length=8000), AfterValidator(hide_in_words)]
 MOST_TERMS = 33
 # Of a program; DONE comes after the last.
 MOST_STAGES, DONE = 8, "done"
+# A program may list 8; what its own function draws is one more.
+MOST_STARTS = 9
 # Of a probe: scripted ones, each end of some actuators, policies.
 MOST_BEHAVIOURS = 100
 _MOST_REASON_CHARS = 600
@@ -163,6 +165,22 @@ class RankedEpisodes(Record):
     highest: Finite
 
 
+class StartTrial(Record):
+    """States that a program wants some episodes of its training to begin in, before it."""
+
+    name: OneLine
+    n_states: int = Field(ge=0, description="that were tried")
+    unaided: float | None = Field(
+        None, ge=0, le=1, description="share of them from which the task succeeds without a policy"
+    )
+    does: OneLine = Field("", description="what the robot does in these")
+
+    def __str__(self) -> str:
+        if self.unaided is None:
+            return f"{self.name}: not scored"
+        return f"{self.name}: {self.unaided:.0%} already succeed ({self.does})"
+
+
 class ProbeReport(ProgramReport):
     """Findings of the probe on real states, in the sandbox."""
 
@@ -183,6 +201,7 @@ class ProbeReport(ProgramReport):
         None, ge=-1, le=1, description="Spearman's rho of return and task score, stored episodes"
     )
     ranked: RankedEpisodes | None = None
+    starts: tuple[StartTrial, ...] = Field((), max_length=MOST_STARTS)
     values_sha256: Sha256 | None = Field(
         None,
         description="digest of the rewards of the probe's steps; None if they are all the same",
@@ -350,6 +369,24 @@ def name_failure(reason: str) -> WorkOutcome:
     return WorkOutcome(kind="failed", reason=clean_text(reason, _MOST_REASON_CHARS))
 
 
+class StartUse(Record):
+    """What became of states that some episodes of a training began in."""
+
+    name: OneLine
+    earns: Finite | None = Field(None, description="return that is a success; None: by time alone")
+    n_episodes: int = Field(ge=0, description="that ended")
+    n_earned: int = Field(ge=0, description="of these, paid as much")
+    earned: float = Field(0.0, ge=0, le=1, description="how much of it they have earned away")
+    mean_return: Finite = 0.0
+
+    def __str__(self) -> str:
+        told = f"{self.n_episodes} episodes, paid {self.mean_return:.3g} on average"
+        if self.earns is None:
+            return f"{self.name}: {told}"
+        share = self.n_earned / max(self.n_episodes, 1)
+        return f"{self.name}: {told}, {share:.0%} at least {self.earns:g}; {self.earned:.0%} earned"
+
+
 class TrainingResult(FileRecord):
     """What a training child reports. Untrusted: validated like a model's reply."""
 
@@ -361,6 +398,7 @@ class TrainingResult(FileRecord):
     snapshots: tuple[Snapshot, ...] = ()
     points: tuple[TrainingPoint, ...] = ()
     terms: tuple[TermCurve, ...] = Field((), max_length=MOST_TERMS)
+    starts: tuple[StartUse, ...] = Field((), max_length=MOST_STARTS)
     timing: TimeUse = TimeUse()
 
 

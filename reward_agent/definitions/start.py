@@ -20,6 +20,9 @@ Positive = Annotated[Finite, Field(gt=0)]
 Scale = Annotated[tuple[Positive, Positive], Field(description="least and greatest factor")]
 Keyframe = Annotated[Word | Annotated[int, Field(ge=0)], Field(description="its name or number")]
 
+# What a start of a training may be of: a function of the program, or what a colon names.
+DRAWN, KEYFRAME, EVENT = "starts", "keyframe:", "event:"
+
 
 class HomePose(Record):
     """The pose that an episode starts from, and that ``around_home`` actions are about.
@@ -41,19 +44,46 @@ class HomePose(Record):
 class TrainingStart(Record):
     """States that a falling share of a training's episodes begins in, in place of the card's.
 
-    Fields are drawn uniformly, each between its two numbers; what is not named stays as the card
-    starts it.
+    They are the card's own, or those that ``origin`` names: what the program's function ``starts``
+    draws, a keyframe of the model, or states recorded at an event of the run's best episodes.
+    Fields are then drawn uniformly, each between its two numbers.
+
+    The share falls with time; with ``earns`` it falls, and a recorded start moves back along its
+    episode, as episodes from there are paid that much.
     """
 
     share: Finite = Field(ge=0, le=1, description="of the episodes, at the beginning")
     until: Finite = Field(gt=0, le=1, description="share of the training by which none is left")
+    origin: str = Field("", pattern=rf"^({DRAWN}|({KEYFRAME}|{EVENT})[^\x00-\x1f]{{1,80}})?$")
+    earns: Finite | None = Field(None, description="return of an episode that is a success")
     fields: dict[Word, tuple[tuple[Finite, Finite], ...]] = Field(
-        min_length=1, max_length=40, description="least and most, by entry"
+        {}, max_length=40, description="least and most, by entry"
     )
 
-    def find_share(self, progress: float) -> float:
-        """Return the share of the episodes at a point of the training, 0 to 1."""
-        return self.share * max(0.0, 1.0 - progress / self.until)
+    @model_validator(mode="after")
+    def _check_any(self) -> Self:
+        if not self.origin and not self.fields:
+            raise ValueError("it names no state")
+        return self
+
+    @property
+    def event(self) -> str:
+        """The event at which its states were recorded; '' for other starts."""
+        return self.origin.removeprefix(EVENT) if self.origin.startswith(EVENT) else ""
+
+    def __str__(self) -> str:
+        return ", ".join(filter(None, [self.origin, *self.fields]))
+
+    def find_level(self, progress: float, earned: float) -> float:
+        """Return what is left of it at a point of the training, 1 to 0.
+
+        Args:
+            progress: how far the training is, 0 to 1.
+            earned: how much of it episodes have earned away, 0 to 1.
+        """
+        if self.earns is None:
+            return max(0.0, 1.0 - progress / self.until)
+        return 1.0 - earned if progress < self.until else 0.0
 
 
 class GoalDisc(Record):

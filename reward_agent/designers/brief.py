@@ -103,8 +103,10 @@ class HistoryEntry:
 
     @property
     def choices(self) -> str:
-        """What the program chooses of how its policy learns; '' for nothing."""
-        return str(read_choices(self.program.source)) if self.program else ""
+        """What the program chooses of how its policy learns, and its starts without a policy."""
+        told = str(read_choices(self.program.source)) if self.program else ""
+        tried = "; ".join(map(str, self.probe.starts)) if self.probe else ""
+        return f"{told} (from there, without a policy: {tried})" if tried else told
 
     @property
     def agreement(self) -> str:
@@ -206,6 +208,7 @@ class DesignBrief:
         given: a person's program, where the candidate is that one and nobody is asked.
         baseline: by what a person's wish is judged, and the numbers before.
         choices: what a program may choose of how its policy learns, as a table; '' for nothing.
+        events: of the run's best episodes, whose states a training may begin in.
     """
 
     card: EnvCard
@@ -223,6 +226,7 @@ class DesignBrief:
     given: GivenProgram | None = None
     baseline: WishBaseline | None = None
     choices: str = ""
+    events: tuple[str, ...] = ()
 
     @property
     def parent(self) -> HistoryEntry | None:

@@ -40,6 +40,7 @@ class Behaviours:
         names: of each of them; several may have one name.
         left_out: what cannot be done here, or was not, and why.
         links: length of each link of the robot, m.
+        keyframes: of the model, by name.
         poses: of each episode ``(T, n)``, to draw it; none where they were not recorded here.
     """
 
@@ -47,11 +48,16 @@ class Behaviours:
     names: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     links: Mapping[str, float] = field(default_factory=dict)
+    keyframes: tuple[str, ...] = ()
     poses: tuple[FloatArray, ...] = ()
 
 
 def record_behaviours(
-    card: EnvCard, behaviours: Sequence[Behaviour], n_episodes: int, seed: int
+    card: EnvCard,
+    behaviours: Sequence[Behaviour],
+    n_episodes: int,
+    seed: int,
+    begin: Mapping[str, FloatArray] | None = None,
 ) -> Behaviours:
     """Let the robot do some behaviours side by side; the same seed gives the same.
 
@@ -60,6 +66,8 @@ def record_behaviours(
         behaviours: at least one that can be done here.
         n_episodes: of each; each actuator is at each of its ends once.
         seed: of the first simulation.
+        begin: states of all episodes of a behaviour, as ``Simulation.physics`` has them; by default
+            they begin as the card says.
     """
     possible, left_out = _find_possible(card, behaviours, seed)
     parts = [part for item in possible for part in _list_parts(card, item, n_episodes)]
@@ -70,12 +78,20 @@ def record_behaviours(
     recorded = list[Trajectories]()
     poses = list[FloatArray]()
     for start in range(0, len(parts), size):
-        recorder = _record(card, parts[start : start + size], seed + start)
+        rows = np.arange(start, min(start + size, len(parts))) % n_episodes
+        states = {name: values[rows] for name, values in (begin or {}).items()}
+        recorder = _record(card, parts[start : start + size], seed + start, states)
         recorded.append(make_trajectories(list(recorder.cut_episodes()), recorder.ends))
         poses += recorder.cut_poses()
-    links = make_simulation(card, 1, seed, fields=()).measure_links()
-    names = tuple(part.name for part in parts)
-    return Behaviours(join_trajectories(recorded), names, left_out, links, tuple(poses))
+    one = make_simulation(card, 1, seed, fields=())
+    return Behaviours(
+        join_trajectories(recorded),
+        tuple(part.name for part in parts),
+        left_out,
+        one.measure_links(),
+        tuple(one.list_keyframes()),
+        tuple(poses),
+    )
 
 
 @dataclass(frozen=True)
@@ -140,9 +156,11 @@ def _count_extreme(card: EnvCard) -> int:
     return min(card.n_actions, MOST_EXTREME, max(2, n_affordable))
 
 
-def _record(card: EnvCard, parts: Sequence[_Part], seed: int) -> Recorder:
+def _record(
+    card: EnvCard, parts: Sequence[_Part], seed: int, states: Mapping[str, FloatArray]
+) -> Recorder:
     simulation = make_simulation(card, len(parts), seed)
-    recorder = Recorder(card, simulation, prepare=lambda: _prepare(simulation, parts))
+    recorder = Recorder(card, simulation, prepare=lambda: _prepare(simulation, parts, states))
     actions = _Actions(card, parts, simulation.hold_pose(), seed)
     for step in range(card.max_episode_steps):
         recorder.step(actions.choose(step))
@@ -151,11 +169,15 @@ def _record(card: EnvCard, parts: Sequence[_Part], seed: int) -> Recorder:
     return recorder
 
 
-def _prepare(simulation: Simulation, parts: Sequence[_Part]) -> None:
-    """Let robots go limp, and tip them over, at the start of their episodes.
+def _prepare(
+    simulation: Simulation, parts: Sequence[_Part], states: Mapping[str, FloatArray]
+) -> None:
+    """Put robots into states, let them go limp, and tip them over, at the start of their episodes.
 
     Those that are to fall go limp as well: stiff ones may rock back onto their feet.
     """
+    if states:
+        simulation.put_fields(np.arange(len(parts), dtype=np.int32), states)
     falling = _find(parts, "falling at once")
     simulation.go_limp(np.concatenate([_find(parts, "limp"), falling]))
     simulation.tip_over(falling)

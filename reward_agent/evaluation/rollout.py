@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -34,10 +34,17 @@ class Actor(Protocol):
 
 @dataclass(frozen=True)
 class Rollout:
-    """The episodes of one policy as they are stored, and ``(T, n)`` of each to draw it."""
+    """The episodes of one policy as they are stored, and more of each that is not.
+
+    Args:
+        trajectories: the episodes.
+        pose: of each ``(T, n)``, to draw it.
+        physics: of each what ``Simulation.physics`` is at its T states, ``(T, k)``.
+    """
 
     trajectories: Trajectories
     pose: tuple[FloatArray, ...]
+    physics: tuple[Mapping[str, FloatArray], ...] = ()
 
 
 class KeptSimulations:
@@ -95,6 +102,7 @@ def roll_out(
     episodes: list[Episode] = []
     ends: list[str] = []
     poses: list[FloatArray] = []
+    physics: list[Mapping[str, FloatArray]] = []
     for start in range(0, len(owners), size):
         part = owners[start : start + size]
         take = kept.take if kept else partial(make_simulation, card)
@@ -104,9 +112,13 @@ def roll_out(
         episodes += recorder.cut_episodes()
         ends += recorder.ends
         poses += recorder.cut_poses()
+        physics += recorder.cut_physics()
     parts = [slice(i * n_episodes, (i + 1) * n_episodes) for i in range(len(policies))]
     return [
-        Rollout(make_trajectories(episodes[part], ends[part]), tuple(poses[part])) for part in parts
+        Rollout(
+            make_trajectories(episodes[part], ends[part]), tuple(poses[part]), tuple(physics[part])
+        )
+        for part in parts
     ]
 
 
@@ -153,6 +165,7 @@ class Recorder:
         self.ends = [TRUNCATED] * n_used
         self._states: dict[str, list[NDArray[np.float32]]] = {}
         self._poses: list[FloatArray] = []
+        self._physics: dict[str, list[FloatArray]] = {}
         self._actions: list[NDArray[np.float32]] = []
         self.simulation.reset(self.active)
         prepare()
@@ -190,12 +203,21 @@ class Recorder:
         for sim in range(len(self.ends)):
             yield poses[: self._n_steps[sim] + 1, sim]
 
+    def cut_physics(self) -> Iterator[dict[str, FloatArray]]:
+        """Yield by what each episode could be put back into its states, ``(T, k)``."""
+        physics = {name: np.stack(rows) for name, rows in self._physics.items()}
+        for sim in range(len(self.ends)):
+            n_states = self._n_steps[sim] + 1
+            yield {name: values[:n_states, sim] for name, values in physics.items()}
+
     def _read(self) -> State:
         """Keep the state in single precision: what is scored is what will be stored."""
         state = self.simulation.read_state()
         for name, values in state.fields.items():
             self._states.setdefault(name, []).append(values.astype(np.float32))
         self._poses.append(self.simulation.pose)
+        for name, values in self.simulation.physics.items():
+            self._physics.setdefault(name, []).append(values)
         return state
 
     def _end(self, mask: NDArray[np.bool_], reason: str | None = None) -> None:

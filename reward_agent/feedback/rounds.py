@@ -41,6 +41,7 @@ from reward_agent.report.view import place_film
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.behaviours import describe_robot
 from reward_agent.run.loop import commit_iteration, design_iteration
+from reward_agent.run.starts import record_states
 from reward_agent.run.wish import MeasuredWish, measure_before, measure_wish
 from reward_agent.text import count
 from reward_agent.types import RewardProgram
@@ -98,6 +99,7 @@ def run_round(
             standing=describe_robot(run, run.store.dir / BEHAVIOURS_DIR),
             baseline=baseline,
             choices=run.describe_choices(),
+            events=record_states(run, started.iteration),
         )
         for number, idea in enumerate(ideas)
     ]

@@ -91,8 +91,10 @@ class TermLog:
 
     def add(
         self, terms: Mapping[str, FloatArray], reward: FloatArray, done: NDArray[np.bool_]
-    ) -> None:
-        """Add steps of all environments.
+    ) -> FloatArray:
+        """Add steps of all environments; return what each episode that ended was paid (E,).
+
+        They come in the order of ``np.flatnonzero(done.T)``.
 
         Args:
             terms: each (n_steps, N).
@@ -120,6 +122,7 @@ class TermLog:
             episode_steps=round(paid[-1]),
         )
         self._stretch = self._stretch + stretch if self._stretch else stretch
+        return np.asarray(pay[-2])
 
     def _end_episodes(self, values: FloatArray, done: NDArray[np.bool_]) -> FloatArray:
         """Return (rows, E): the sums of the episodes that ended, environment by environment."""

@@ -49,6 +49,9 @@ class Trainer:
         steps = int(checkpoint["num_timesteps"]) if checkpoint else 0
         # A continued training begins new episodes: others than those that it began with.
         self.env = make_env(job.seed * 1_000_003 + steps)
+        self.env.tell_progress(steps / job.total_timesteps)
+        if checkpoint and self.env.starts is not None:
+            self.env.starts.restore(json.loads(str(checkpoint["record"]))["starts"])
         make = LEARNERS.load(job.learner.algo)
         self.learner: Learner = make(self.env, job.learner, job.total_timesteps, job.seed)
         if checkpoint:
@@ -157,6 +160,7 @@ class Trainer:
             "snapshots": [snapshot.model_dump() for snapshot in self.snapshots],
             "timing": self.timing.model_dump(),
             "practised": self.env.practice.current if self.env.practice else 0,
+            "starts": self.env.starts.to_plain() if self.env.starts else [],
         }
         arrays: dict[str, Any] = {**self.learner.read_state(), "record": json.dumps(record)}
         path = self._job_dir / CHECKPOINT_FILE

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.learning.stages import Practice
+from reward_agent.learning.starts import TrainingStarts
 from reward_agent.learning.term_log import Stretch, TermLog
 from reward_agent.rewards.program import CompiledReward, StepReward
 from reward_agent.simulation.simulation import Simulation
@@ -66,8 +67,13 @@ class Reward(Protocol):
 class RewardVecEnv:
     """N simulations of a card under one reward; episodes restart by themselves.
 
-    ``stage_steps`` are most control steps of an episode while the reward's first, second, … stage
-    is practised.
+    Args:
+        card: the environment.
+        simulation: of it, N times.
+        reward: what pays.
+        stage_steps: most control steps of an episode while the reward's first, second, … stage is
+            practised.
+        starts: where some episodes begin, unless all begin as the card says.
 
     Attributes:
         n_envs: number of simulations N.
@@ -82,8 +88,10 @@ class RewardVecEnv:
         simulation: Simulation,
         reward: Reward,
         stage_steps: Sequence[int] = (),
+        starts: TrainingStarts | None = None,
     ) -> None:
-        self.card, self.n_envs = card, simulation.n_sims
+        self.card, self.n_envs, self.starts = card, simulation.n_sims, starts
+        simulation.starter = starts
         self.terms = TermLog(simulation.n_sims)
         self.practice: Practice | None = None
         if isinstance(reward, CompiledReward) and reward.stages:
@@ -94,6 +102,7 @@ class RewardVecEnv:
         self._payment = Payment(reward, simulation.n_sims)
         self._lengths = np.zeros(simulation.n_sims, dtype=np.int64)
         self._dones: list[NDArray[np.bool_]] = []
+        self._origins: list[NDArray[np.int_]] = []
         self._state: State
 
     @property
@@ -103,8 +112,8 @@ class RewardVecEnv:
 
     def tell_progress(self, share: float) -> None:
         """Say how far the training is, 0 to 1: by that some begin their episodes elsewhere."""
-        if self._simulation.starter is not None:
-            self._simulation.starter.progress = share
+        if self.starts is not None:
+            self.starts.progress = share
 
     def reset(self) -> NDArray[np.float32]:
         """Start all episodes anew and return the observation (N, observation_size)."""
@@ -114,7 +123,7 @@ class RewardVecEnv:
         self._payment.begin(self._state)
         if self.practice:
             self.practice.begin()
-        self._dones = []
+        self._dones, self._origins = [], []
         self.terms.drop_episodes()
         return self._simulation.observation.astype(np.float32)
 
@@ -154,6 +163,8 @@ class RewardVecEnv:
         most = self.practice.most_steps if self.practice else self.card.max_episode_steps
         done = is_over | (self._lengths >= most)
         self._dones.append(done)
+        if self.starts is not None:
+            self._origins.append(self.starts.origins.copy())
         ended = self._end_episodes(done, terminated, observation) if done.any() else None
         self.seconds["physics"] += stepped - started
         self.seconds["reward"] += taken - measured
@@ -169,7 +180,10 @@ class RewardVecEnv:
         started = time.perf_counter()
         rewards, terms = self._payment.collect()
         done, self._dones = np.array(self._dones), []
-        self.terms.add(terms, rewards, done)
+        returns = self.terms.add(terms, rewards, done)
+        if self.starts is not None:
+            origins, self._origins = np.array(self._origins), []
+            self.starts.judge(origins.T[done.T], returns)
         if self.practice:
             self.practice.pay(rewards)
         self.seconds["reward"] += time.perf_counter() - started

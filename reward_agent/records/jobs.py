@@ -66,6 +66,8 @@ PROGRAM_FILE = "reward.py"
 TRAJECTORIES_FILE = "trajectories.npz"
 MEMORY_FILE = "memory.npz"
 BEHAVIOURS_FILE = "behaviours.npz"
+# States recorded at events of earlier episodes; states that the starts of a program were seen in.
+STATES_FILE, STARTS_FILE = "states.npz", "starts.npz"
 POLICY_FILE = "policy.safetensors"
 PROGRESS_FILE = "progress.csv"
 CHECKPOINT_FILE = "checkpoint.npz"
@@ -239,6 +241,7 @@ class ProbeJob(Job):
     seed: int = 0
     gamma: float = 0.99
     starts: tuple[TrainingStart, ...] = Field((), description="tried with the program")
+    n_kept: int = Field(0, ge=0, le=64, description="states of each that are left in starts.npz")
     behaviours: tuple[KnownEpisode, ...] = Field((), description="episodes of behaviours.npz")
     stored: tuple[KnownEpisode, ...] = Field((), description="episodes of trajectories.npz")
     left_out: tuple[OneLine, ...] = ()
@@ -542,6 +545,7 @@ class RecordResult(FileRecord):
     links: dict[OneLine, float] = Field(
         default_factory=dict, description="length of each link, m, joint to joint or to its end"
     )
+    keyframes: tuple[OneLine, ...] = Field((), description="of the model, by name")
 
 
 class RecordJob(Job):
@@ -555,6 +559,7 @@ class RecordJob(Job):
 
     kind: Literal["record"] = "record"
     seed: int
+    begins_elsewhere: bool = Field(False, description="in the states of starts.npz, one of each")
     behaviours: tuple[Behaviour, ...] = ALL_BEHAVIOURS
     n_episodes: int = Field(2, description="of each; each actuator is at each of its ends once")
 

@@ -1,8 +1,9 @@
 """What a program chooses beside its reward: how a policy learns from it, and where it starts.
 
 ``TRAINING`` is a dictionary of literals at module level, ``STARTS`` a list of them; ``STAGES`` are
-names of what an episode goes through, in order. They are read from the text, never run, and only a
-training sees them: episodes that are scored are the card's own.
+names of what an episode goes through, in order. They are read from the text, never run; a function
+``starts`` is run where the reward is. Only a training sees them: episodes that are scored are the
+card's own.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.learner import LEARNERS, LearnerKind, Tunable
 from reward_agent.definitions.sources import is_settable
 from reward_agent.definitions.sources import parse_source as parse_field_source
-from reward_agent.definitions.start import TrainingStart
+from reward_agent.definitions.start import DRAWN, TrainingStart
+from reward_agent.rewards.language import STARTS_ENTRY, STARTS_PARAMETERS
 from reward_agent.rewards.source import parse_source
 from reward_agent.text import clean_text
 from reward_agent.types import MOST_STAGES
 
 TRAINING_NAME, STARTS_NAME, STAGES_NAME = "TRAINING", "STARTS", "STAGES"
-SHARE, UNTIL = "share", "until"
+SHARE, UNTIL, FROM, EARNS = "share", "until", "from", "earns"
+# Of a function ``starts`` that no entry of ``STARTS`` names.
+DRAWN_START = TrainingStart(share=0.5, until=0.6, origin=DRAWN)
 # An episode of the training may be this many times as long as one that is scored.
 _MOST_EPISODE_LENGTHS = 4
 _LEAST_EPISODE_STEPS = 10
@@ -47,6 +51,7 @@ class TrainingChoices:
         starts: where a falling share of the training's episodes begins.
         stages: names of what an episode goes through, in order.
         stage_steps: most control steps of an episode while the first, second, … is practised.
+        draws: text of the program, where it draws some of them itself.
     """
 
     algo: str | None = None
@@ -55,6 +60,7 @@ class TrainingChoices:
     starts: tuple[TrainingStart, ...] = ()
     stages: tuple[str, ...] = ()
     stage_steps: tuple[int, ...] = ()
+    draws: str = ""
 
     def apply(self, card: EnvCard, algo: str | None = None) -> EnvCard:
         """Return the card that a policy is trained on.
@@ -81,7 +87,8 @@ class TrainingChoices:
         chosen[STAGE_STEPS] = [*self.stage_steps] or None
         told = [f"{name} {value}" for name, value in chosen.items() if value is not None]
         told += [
-            f"{start.share:.0%} of first episodes from {', '.join(start.fields)}"
+            f"{start.share:.0%} of first episodes from {start}"
+            + (f" until they earn {start.earns:g}" if start.earns is not None else "")
             for start in self.starts
         ]
         return clean_text(", ".join(told))
@@ -93,6 +100,7 @@ def read_choices(source: str) -> TrainingChoices:
     given: dict[str, Any] = {}
     starts: list[TrainingStart] = []
     stages, stage_steps = tuple[str, ...](), tuple[int, ...]()
+    is_drawn = False
     if parsed is not None:
         with suppress(ValueError, TypeError):
             given = dict(_read_literal(parsed.tree, TRAINING_NAME) or {})
@@ -102,8 +110,21 @@ def read_choices(source: str) -> TrainingChoices:
             stages = tuple(_read_literal(parsed.tree, STAGES_NAME) or ())
         with suppress(TypeError):
             stage_steps = tuple(given.pop(STAGE_STEPS, ()))
+        is_drawn = defines_starts(parsed.tree)
+    if is_drawn and not any(start.origin == DRAWN for start in starts):
+        starts.append(DRAWN_START)
     algo, steps = given.pop(ALGO, None), given.pop(EPISODE_STEPS, None)
-    return TrainingChoices(algo, steps, given, tuple(starts), stages, stage_steps)
+    draws = source if is_drawn else ""
+    return TrainingChoices(algo, steps, given, tuple(starts), stages, stage_steps, draws)
+
+
+def defines_starts(tree: ast.Module) -> bool:
+    """Return whether a program draws states by a function of its own, ``starts(rng, n)``."""
+    functions = (item for item in tree.body if isinstance(item, ast.FunctionDef))
+    return any(
+        item.name == STARTS_ENTRY and [a.arg for a in item.args.args] == list(STARTS_PARAMETERS)
+        for item in functions
+    )
 
 
 def read_start(given: Any) -> TrainingStart:
@@ -114,9 +135,14 @@ def read_start(given: Any) -> TrainingStart:
     """
     if not isinstance(given, dict):
         raise ValueError("expected a dictionary")
-    told = {name: value for name, value in given.items() if name not in (SHARE, UNTIL)}
-    fields = {name: _read_spans(value) for name, value in told.items()}
-    return TrainingStart(share=given.get(SHARE), until=given.get(UNTIL), fields=fields)
+    told = {k: value for k, value in given.items() if k not in (SHARE, UNTIL, FROM, EARNS)}
+    return TrainingStart(
+        share=given.get(SHARE),
+        until=given.get(UNTIL),
+        origin=given.get(FROM, ""),
+        earns=given.get(EARNS),
+        fields={name: _read_spans(value) for name, value in told.items()},
+    )
 
 
 def _read_spans(value: Any) -> list[tuple[Any, Any]]:

@@ -34,12 +34,14 @@ TERM_NAME = re.compile(r"[\w .\-]{1,64}")
 REWARD_ENTRY = "compute_reward"
 MEMORY_ENTRY = "init_memory"
 POTENTIAL_ENTRY = "potential"
+STARTS_ENTRY = "starts"
 METRIC_ENTRY = "score"
 
 REWARD_PARAMETERS = ("state", "action", "next_state")
 MEMORY_PARAMETER = "memory"
 # What a program that names stages remembers: in which of them an episode is.
 STAGE_MEMORY = "stage"
+STARTS_PARAMETERS = ("rng", "n")
 # A field of every card: 1.0 where the episode terminated with this step, by the card's termination.
 ENDED = "terminated"
 
@@ -211,6 +213,9 @@ KEYWORDS = split_names(
     where x x1 x2 xp xs y
     """
 )
+# Methods of the generator that ``starts`` is given, and their keywords beside those above.
+RANDOM_NAMES = split_names("choice normal uniform")
+RANDOM_KEYWORDS = split_names("a high loc low scale size")
 ERRSTATE_KEYWORDS = split_names("all divide over under invalid")
 ERRSTATE_VALUES = split_names("ignore warn")
 # Without "empty", which shows what was in memory before, and without functions.

@@ -31,7 +31,7 @@ from reward_agent.summary.standing import describe_standing
 from reward_agent.types import RewardProgram
 
 POSE: Behaviour = "start pose held"
-_N_STARTS = 16
+_N_STARTS, _MOST_KEYFRAMES = 16, 20
 FALLING: Behaviour = "falling at once"
 
 
@@ -81,7 +81,10 @@ def _describe(card: EnvCard, recorded: RecordedBehaviours) -> str:
         for i, name in enumerate(recorded.names)
         if i != first and name != FALLING  # tipped over before it is recorded
     ]
-    return describe_standing(card, trajectories.episode(first), recorded.result.links, others)
+    result = recorded.result
+    told = describe_standing(card, trajectories.episode(first), result.links, others)
+    named = ", ".join(result.keyframes[:_MOST_KEYFRAMES])
+    return f"{told}\nKeyframes of the model: {named}." if named else told
 
 
 def record_behaviours(

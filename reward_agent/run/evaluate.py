@@ -21,7 +21,7 @@ from reward_agent.evaluation.scoring import list_contenders
 from reward_agent.evaluation.trajectories import Trajectories, join_trajectories
 from reward_agent.files import read_capped, remove
 from reward_agent.learning.policy import MAX_POLICY_BYTES, check_policy
-from reward_agent.records.disk import write_record, write_text
+from reward_agent.records.disk import read_optional, write_record, write_text
 from reward_agent.records.jobs import (
     CHECKPOINT_FILE,
     FOOTAGE_FILE,
@@ -55,6 +55,7 @@ from reward_agent.text import name_round
 from reward_agent.types import (
     EpisodeName,
     Evaluation,
+    ProbeReport,
     RewardProgram,
     Snapshot,
     TrainingResult,
@@ -577,6 +578,7 @@ def _summarise(
     """Summarise the recorded episodes of a candidate's best policy and write ``summary.json``."""
     job_dir = candidate_dir / "relabel"
     relabelled = relabel(run, job_dir, evaluation_dir, program)
+    probe = read_optional(candidate_dir / "probe.json", ProbeReport)
     with run.ledger.spend("summary"):
         trajectories = Trajectories.load(evaluation_dir / TRAJECTORIES_FILE)
         summary = summarise(
@@ -587,6 +589,7 @@ def _summarise(
             trajectories,
             relabelled,
             read_memory(job_dir / MEMORY_FILE, trajectories),
+            probe.starts if probe else (),
         )
         write_record(candidate_dir / "summary.json", summary)
         write_text(candidate_dir / "summary.md", render_summary(summary))

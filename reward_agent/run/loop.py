@@ -34,6 +34,7 @@ from reward_agent.run.metric import MetricChoice
 from reward_agent.run.probe import gather_recordings
 from reward_agent.run.race import Race
 from reward_agent.run.retrial import settle_doubt, try_metric_again
+from reward_agent.run.starts import record_states
 from reward_agent.run.train import Finish, read_initial_policy
 from reward_agent.run.winner import has_stopped_improving, name_winner
 from reward_agent.run.wish import compare_candidate
@@ -92,7 +93,7 @@ def design_iteration(
     if briefs is None:
         briefs = _make_briefs(run, index)
     tried_on = briefs[0].history if run.settings.screens else ()
-    recordings = gather_recordings(run, [entry.candidate for entry in tried_on])
+    recordings = gather_recordings(run, index, [entry.candidate for entry in tried_on])
     run.notify(IterationStarted(index, tuple(brief.idea.name for brief in briefs)))
     edits = Edits(run, briefs, recordings)
     race = Race(run, index, len(briefs), edits.make)
@@ -151,6 +152,7 @@ def _make_briefs(run: ActiveRun, index: int) -> list[DesignBrief]:
         steps=settings.steps,
         standing=describe_robot(run, run.store.dir / BEHAVIOURS_DIR),
         choices=run.describe_choices(),
+        events=record_states(run, index),
         feedback=run.steering.begin_round(index),
     )
     given = () if entries else read_given(run.store)

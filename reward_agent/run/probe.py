@@ -11,6 +11,8 @@ from reward_agent.records.jobs import (
     BEHAVIOURS_DIR,
     BEHAVIOURS_FILE,
     PROGRAM_FILE,
+    STARTS_FILE,
+    STATES_FILE,
     TRAJECTORIES_FILE,
     KnownEpisode,
     ProbeJob,
@@ -23,6 +25,7 @@ from reward_agent.run.behaviours import (
     score_behaviours,
 )
 from reward_agent.run.evaluate import StoredEpisodes, collect_episodes
+from reward_agent.run.starts import count_states, read_states, try_unaided
 from reward_agent.sandbox.runner import JobExit
 from reward_agent.types import Finding, ProbeReport, RewardProgram
 
@@ -36,19 +39,22 @@ class Recordings:
         behaviours: of the robot without a policy; None leaves them out.
         known: what is known of each of these.
         target_score: of the task.
+        states: file of states recorded at events of earlier episodes.
     """
 
     stored: StoredEpisodes | None = None
     behaviours: RecordedBehaviours | None = None
     known: tuple[KnownEpisode, ...] = ()
     target_score: float | None = None
+    states: bytes | None = None
 
 
-def gather_recordings(run: ActiveRun, candidates: Sequence[Candidate]) -> Recordings:
+def gather_recordings(run: ActiveRun, index: int, candidates: Sequence[Candidate]) -> Recordings:
     """Return what programs of a round are tried on.
 
     Args:
         run: the run in progress.
+        index: the round.
         candidates: earlier ones whose policies are among it.
     """
     recorded = record_behaviours(run, run.store.dir / BEHAVIOURS_DIR)
@@ -57,6 +63,7 @@ def gather_recordings(run: ActiveRun, candidates: Sequence[Candidate]) -> Record
         recorded,
         score_behaviours(run, recorded),
         run.task.target_score,
+        read_states(run.store.iteration_dir(index)),
     )
 
 
@@ -67,15 +74,18 @@ def run_probe(
     files = {PROGRAM_FILE: program.source.encode()}
     if recordings.behaviours is not None:
         files[BEHAVIOURS_FILE] = recordings.behaviours.read()
+    choices = lab.read_choices(program.source)
+    if recordings.states is not None and choices.starts:
+        files[STATES_FILE] = recordings.states
     copy_into(job_dir, files)
     if recordings.stored is not None:
         recordings.stored.trajectories.save(job_dir / TRAJECTORIES_FILE)
-    choices = lab.read_choices(program.source)
     job = ProbeJob(
         card=lab.card,
         program_sha256=program.sha256,
         seed=lab.settings.seed,
         starts=choices.starts,
+        n_kept=count_states(lab, len(choices.starts)) if choices.starts else 0,
         gamma=lab.choose_card(choices).learner.gamma,
         behaviours=recordings.known,
         stored=recordings.stored.known if recordings.stored else (),
@@ -83,9 +93,10 @@ def run_probe(
         target_score=recordings.target_score,
     )
     job_exit = lab.run_job(job, job_dir)
-    for name in (TRAJECTORIES_FILE, BEHAVIOURS_FILE):
+    report = try_unaided(lab, read_probe(program, job_exit), job_dir)
+    for name in (TRAJECTORIES_FILE, BEHAVIOURS_FILE, STATES_FILE, STARTS_FILE):
         remove(job_dir / name)  # they lie where they were recorded
-    return read_probe(program, job_exit)
+    return report
 
 
 def read_probe(program: RewardProgram, job_exit: JobExit) -> ProbeReport:

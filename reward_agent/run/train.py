@@ -12,10 +12,17 @@ from reward_agent.executors import JobRequest
 from reward_agent.files import read_bytes, read_capped
 from reward_agent.learning.policy import MAX_POLICY_BYTES, check_policy
 from reward_agent.records.events import TrainedUntil, TrainingProgress
-from reward_agent.records.jobs import INITIAL_POLICY_FILE, PROGRAM_FILE, TrainJob
+from reward_agent.records.jobs import (
+    INITIAL_POLICY_FILE,
+    PROGRAM_FILE,
+    STATES_FILE,
+    TrainJob,
+    digest_files,
+)
 from reward_agent.records.outcomes import TRAINED, Outcome
 from reward_agent.records.store import RunStore
 from reward_agent.run.active import ActiveRun, Lab, copy_into
+from reward_agent.run.starts import read_states
 from reward_agent.sandbox.runner import JobExit
 from reward_agent.types import Evaluation, RewardProgram, TrainingResult
 
@@ -71,6 +78,7 @@ def train_until(run: ActiveRun, entrants: Sequence[Entrant], until: int) -> list
             entrant.seed,
             until=until,
             initial=read_initial_policy(entrant.candidate_dir),
+            states=read_states(entrant.candidate_dir.parents[1]),
         )
         for entrant in entrants
     ]
@@ -97,21 +105,24 @@ def make_training(
     *,
     until: int,
     initial: bytes | None = None,
+    states: bytes | None = None,
 ) -> JobRequest:
     """Return the job of a training up to some env steps, its input files in its folder.
 
-    Without an ``initial`` policy it begins with a new one.
+    Without an ``initial`` policy it begins with a new one. ``states`` are a round's recorded ones.
     """
     files = {PROGRAM_FILE: program.source.encode()}
     if initial is not None:
         files[INITIAL_POLICY_FILE] = initial
-    copy_into(training_dir, files)
     choices = lab.read_choices(program.source)
+    recorded = {STATES_FILE: states} if states and any(s.event for s in choices.starts) else {}
+    copy_into(training_dir, files | recorded)
     if initial is not None:  # it keeps its learner and its shape
         choices = choices.drop_shape()
     card = lab.choose_card(choices)
     job = TrainJob(
         card=card,
+        inputs=digest_files(recorded),
         program_sha256=program.sha256,
         seed=seed,
         total_timesteps=lab.settings.steps,

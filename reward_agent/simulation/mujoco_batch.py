@@ -157,11 +157,28 @@ class BatchSimulation(Simulation):
     def put_fields(self, ids: NDArray[np.int32], values: Mapping[str, FloatArray]) -> None:
         """Put simulations into states by positions and velocities of joints, and nothing else."""
         arrays = {"qpos": self._qpos, "qvel": self._qvel}
+        sources = {field.name: field.source for field in self.card.state}
         for name, rows in values.items():
-            array, columns = find_state_part(self.model, parse_source(self.card.field(name).source))
+            array, columns = find_state_part(self.model, parse_source(sources.get(name, name)))
             arrays[array][ids[:, None], columns] = rows
         self._batch.forward(ids)
         self._expressions.values.clear()
+
+    @property
+    def physics(self) -> dict[str, FloatArray]:
+        """Positions and velocities, copies."""
+        return {"qpos": self.qpos, "qvel": self.qvel}
+
+    def list_keyframes(self) -> list[str]:
+        """Return the names of the model's keyframes; one without a name is called by its number."""
+        names = list_names(self.model, "key")
+        return [name or str(number) for number, name in enumerate(names)]
+
+    def find_keyframe(self, name: str) -> dict[str, FloatArray]:
+        """Return positions and velocities of a keyframe of the model."""
+        known = self.list_keyframes()
+        number = known.index(check_object(known, "keyframe", name))
+        return {"qpos": self.model.key_qpos[number], "qvel": self.model.key_qvel[number]}
 
     def scatter(self) -> bool:
         """Put every joint anywhere in its range, what floats within 1 m, all in motion."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from itertools import pairwise
-from typing import ClassVar, Protocol, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,21 +31,10 @@ from reward_agent.types import Finding, Severity
 # Returns (N,) or (N, …): live memory of the back end or a fresh array. Copy it before keeping it.
 Reader: TypeAlias = Callable[[], FloatArray]
 CompileLeaf: TypeAlias = Callable[[Source], Reader]
+# Puts some of the simulations whose episodes have just begun elsewhere, as a training may ask for.
+Starter: TypeAlias = Callable[[NDArray[np.int32]], None]
 
 _MOST_SHOWN_CHARS = 100
-
-
-class Starter(Protocol):
-    """Moves simulations whose episodes have just begun elsewhere, as a training may ask for.
-
-    Attributes:
-        progress: how far the training is, 0 to 1.
-    """
-
-    progress: float
-
-    def __call__(self, ids: NDArray[np.int32]) -> None:
-        """Put some of the simulations into other states."""
 
 
 class Simulation(ABC):
@@ -160,13 +149,33 @@ class Simulation(ABC):
     def put_fields(self, ids: NDArray[np.int32], values: Mapping[str, FloatArray]) -> None:
         """Put simulations into states whose fields have these values, (len(ids), k) each.
 
+        ``qpos`` and ``qvel`` are all positions and all velocities, as ``physics`` has them.
+
         Raises:
             DataError: the back end cannot, or a field is none that it could set.
         """
-        raise DataError(
-            f"{self.card.name} is simulated by what cannot begin in a state that is given",
-            "leave STARTS out",
-        )
+        raise self._refuse_state()
+
+    def find_keyframe(self, name: str) -> dict[str, FloatArray]:
+        """Return what ``put_fields`` takes, one row, of a keyframe of the model.
+
+        Raises:
+            DataError: there is none of that name.
+        """
+        raise self._refuse_state()
+
+    def list_keyframes(self) -> list[str]:
+        """Return the names of the model's keyframes."""
+        return []
+
+    @property
+    def physics(self) -> dict[str, FloatArray]:
+        """What ``put_fields`` puts each simulation back by, copies; {} where it cannot."""
+        return {}
+
+    def _refuse_state(self) -> DataError:
+        what = f"{self.card.name} is simulated by what cannot begin in a state that is given"
+        return DataError(what, "leave STARTS and starts out")
 
     def reset(self, ids: ArrayLike | None = None) -> None:
         """Start new episodes."""

@@ -207,11 +207,15 @@ _FLIGHT_S = 0.03
 
 @dataclass(frozen=True)
 class Moment:
-    """Something that happened, from the state ``step`` on; it matters 1 to 5."""
+    """Something that happened, from the state ``step`` on; it matters 1 to 5.
+
+    ``event`` is its name where it has one in any episode.
+    """
 
     step: int
     label: str
     weight: int
+    event: str = ""
 
 
 def find_cycle(card: EnvCard, episode: Episode, columns: Sequence[Column] = ()) -> tuple[int, ...]:
@@ -272,7 +276,7 @@ def find_moments(
     moments += _find_extremes(card, episode)
     if success_step is not None:
         begins = success_start is not None and success_start < success_step
-        moments.append(Moment(success_step, "success from here on", 3 if begins else 5))
+        moments.append(Moment(success_step, "success from here on", 3 if begins else 5, "success"))
         if begins and success_start is not None:
             moments.append(Moment(success_start, "what makes it a success begins", 5))
     label = "time is up" if end == TRUNCATED else f"ends: {end}"
@@ -302,7 +306,8 @@ def _find_falls(card: EnvCard, episode: Episode) -> list[Moment]:
         if field.plays[0] != "body_contact" or not runs:
             continue
         part = name_contact(field)
-        moments.append(Moment(int(runs[0][0]), f"{part} touches the floor", 4))
+        label = f"{part} touches the floor"
+        moments.append(Moment(int(runs[0][0]), label, 4, label))
         last = int(runs[-1][1])
         if last <= episode.n_steps:
             moments.append(Moment(last, f"{part} off the floor for good", 3))
@@ -318,10 +323,10 @@ def _find_flight(card: EnvCard, episode: Episode) -> list[Moment]:
     flight_s = (stop - start) * episode.control_dt
     if flight_s < _FLIGHT_S:
         return []
-    moments = [Moment(int(start), f"takes off, flies {flight_s:.2f} s", 4)]
+    moments = [Moment(int(start), f"takes off, flies {flight_s:.2f} s", 4, "take-off")]
     if stop <= episode.n_steps:
         landed = ", ".join(_list_touching(card, episode, stop))
-        moments.append(Moment(int(stop), f"lands on {landed}", 4))
+        moments.append(Moment(int(stop), f"lands on {landed}", 4, "landing"))
     return moments
 
 
@@ -332,7 +337,8 @@ def _find_extremes(card: EnvCard, episode: Episode) -> list[Moment]:
         low, high = column.field.range
         if np.ptp(values) < _NOTABLE * (high - low):
             continue
-        moments.append(Moment(int(np.argmax(values)), f"highest {column.name}", 3))
-        moments.append(Moment(int(np.argmin(values)), f"lowest {column.name}", 3))
+        ends = ("highest", int(np.argmax(values))), ("lowest", int(np.argmin(values)))
+        named = ((f"{end} {column.name}", at) for end, at in ends)
+        moments += [Moment(at, name, 3, name) for name, at in named]
     # Where it starts or ends at its extreme it only rose or fell; those rows are shown anyway.
     return [moment for moment in moments if 0 < moment.step < episode.n_steps]

@@ -41,7 +41,15 @@ from reward_agent.summary.fields import (
 from reward_agent.summary.memory import add_memory, make_memory_columns
 from reward_agent.summary.samples import EpisodeSample, render_sample, sample_episode
 from reward_agent.text import format_number, format_share, format_steps
-from reward_agent.types import Evaluation, FileRecord, Finite, Record, TrainingResult
+from reward_agent.types import (
+    Evaluation,
+    FileRecord,
+    Finite,
+    Record,
+    StartTrial,
+    StartUse,
+    TrainingResult,
+)
 
 _N_COLUMNS = 7
 # Of scores and lengths, and of a field's range between the means of episodes.
@@ -82,6 +90,8 @@ class TrajectorySummary(FileRecord):
     gates: tuple[GateSummary, ...] = ()
     conditions: tuple[GateSummary, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
+    starts: tuple[StartUse, ...] = ()
+    start_trials: tuple[StartTrial, ...] = ()
 
 
 def summarise(
@@ -92,6 +102,7 @@ def summarise(
     trajectories: Trajectories,
     relabelled: RelabelResult | None = None,
     memory: Mapping[str, NDArray[np.float64]] | None = None,
+    starts: Sequence[StartTrial] = (),
 ) -> TrajectorySummary:
     """Return the summary of a training's best policy.
 
@@ -103,6 +114,7 @@ def summarise(
         trajectories: the best one's episodes.
         relabelled: pay of the terms in these, if it is known.
         memory: what the program remembers after each step of these, all end to end.
+        starts: what was tried of the states that the training also began in.
 
     Raises:
         DataError: the episodes are not of the environment, or less than were scored.
@@ -139,6 +151,8 @@ def summarise(
         gates=relabelled.gates if relabelled else (),
         conditions=relabelled.conditions if relabelled else (),
         diagnoses=diagnose(case),
+        starts=training.starts,
+        start_trials=tuple(starts),
     )
 
 
@@ -170,6 +184,9 @@ def render_training(summary: TrajectorySummary) -> str:
         )
     if summary.stages:
         sections.append(render_stages(summary.stages))
+    if summary.starts:
+        told = [*map(str, summary.starts), *(f"before it, {item}" for item in summary.start_trials)]
+        sections.append("Episodes of the training that began elsewhere:\n" + "\n".join(told))
     return "\n\n".join(sections)
 
 

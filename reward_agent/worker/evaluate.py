@@ -30,6 +30,7 @@ from reward_agent.evaluation.scoring import (
 from reward_agent.film.footage import make_footages, save_footages
 from reward_agent.learning.policy import load_policy
 from reward_agent.records.jobs import FOOTAGE_FILE, TRAJECTORIES_FILE, EvaluateJob, EvaluateResult
+from reward_agent.summary.events import keep_events
 from reward_agent.types import Evaluation
 
 # The policy is chosen on some seeds and reported on others, this far away.
@@ -63,7 +64,7 @@ def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
     [rollout] = roll_out(job.card, [policies[chosen]], job.n_episodes, seed, kept)
     timesteps = job.snapshots[chosen].total_timesteps
     best = score_trajectories(rollout.trajectories, metric, timesteps, seed)
-    digest = _keep(rollout, job_dir) if job.is_kept else None
+    digest = _keep(rollout, best, job, job_dir) if job.is_kept else None
     if job.n_filmed:
         footages = make_footages(job.card, rollout, best, job.caption, job.n_filmed)
         save_footages(footages, job_dir / FOOTAGE_FILE)
@@ -103,10 +104,11 @@ def _find_needed_fields(job: EvaluateJob, job_dir: Path) -> frozenset[str] | Non
     return None if read is None else read | {"observation"}
 
 
-def _keep(rollout: Rollout, job_dir: Path) -> str:
-    """Write the episodes and return their digest."""
+def _keep(rollout: Rollout, best: Evaluation, job: EvaluateJob, job_dir: Path) -> str:
+    """Write the episodes and the states of their events, and return the digest of the episodes."""
     path = job_dir / TRAJECTORIES_FILE
     rollout.trajectories.save(path)
+    keep_events(job_dir, job.card, rollout, best)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

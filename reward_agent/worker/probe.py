@@ -8,10 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reward_agent.learning.starts import N_TRIED, try_starts
-from reward_agent.records.jobs import (
-    ProbeJob,
-)
+from reward_agent.records.jobs import ProbeJob
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.program import (
     CompiledReward,
@@ -20,15 +17,11 @@ from reward_agent.rewards.program import (
     read_program,
 )
 from reward_agent.rewards.source import find_read_fields
-from reward_agent.rewards.trial import (
-    Trial,
-    keep_sample,
-    make_extremes,
-    sample_steps,
-)
-from reward_agent.simulation.backends import find_backend, make_simulation
+from reward_agent.rewards.trial import Trial, keep_sample, make_extremes, sample_steps
+from reward_agent.simulation.backends import find_backend
 from reward_agent.types import Finding, ProbeReport
 from reward_agent.worker.known_pay import KnownEpisodes, pay_known
+from reward_agent.worker.starts import try_program
 
 _MAX_FINDINGS = 10
 _SEVERITIES = ("error", "warning", "hint")
@@ -67,9 +60,8 @@ def run(job: ProbeJob, job_dir: Path) -> ProbeReport:
         seed=int(job.program_sha256[:8], 16),
     )
     trial.run()
-    if job.starts:
-        simulation = make_simulation(job.card, N_TRIED, job.seed)
-        trial.findings += try_starts(simulation, job.starts)
+    findings, starts = try_program(job, job_dir, source)
+    trial.findings += findings
     known = KnownEpisodes.load(job, job_dir, fields or ["observation"])
     paid = digest = reach = None
     if not trial.has_errors and trial.rewards is not None:
@@ -96,6 +88,7 @@ def run(job: ProbeJob, job_dir: Path) -> ProbeReport:
         left_out=job.left_out if paid and paid.rows else (),
         rank_agreement=paid.agreement if paid else None,
         ranked=paid.ranked if paid else None,
+        starts=starts,
         values_sha256=digest,
     )
 

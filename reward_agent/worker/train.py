@@ -19,6 +19,7 @@ from reward_agent.rewards.program import compile_program, read_program
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.simulation.backends import make_simulation
 from reward_agent.types import FINISHED, TrainingResult, WorkOutcome, name_failure
+from reward_agent.worker.starts import make_bank
 
 
 def prepare(job: TrainJob) -> None:
@@ -56,9 +57,9 @@ def _make_trainer(job: TrainJob, job_dir: Path, source: str) -> Trainer:
     def make_env(seed: int) -> RewardVecEnv:
         n_envs = job.learner.get("n_envs")
         simulation = make_simulation(job.card, n_envs, seed, fields, is_randomised=True)
-        if job.starts:
-            simulation.starter = TrainingStarts(simulation, job.starts, seed)
-        return RewardVecEnv(job.card, simulation, reward, job.stage_steps)
+        bank = make_bank(simulation, source, job_dir)
+        starts = TrainingStarts(simulation, job.starts, seed, bank) if job.starts else None
+        return RewardVecEnv(job.card, simulation, reward, job.stage_steps, starts)
 
     return Trainer(job, job_dir, make_env)
 
@@ -91,5 +92,6 @@ def _make_result(job: TrainJob, trainer: Trainer, outcome: WorkOutcome) -> Train
         snapshots=tuple(trainer.snapshots),
         points=make_training_points(trainer.course, trainer.env.stages),
         terms=make_term_curves(trainer.course, job.card.max_episode_steps),
+        starts=trainer.env.starts.summarise() if trainer.env.starts else (),
         timing=trainer.timing,
     )

@@ -110,3 +110,11 @@ def test_envpool_holds_still_and_says_what_it_cannot() -> None:
     recorded = record_behaviours(card, ALL_BEHAVIOURS, 2, 0)
     assert [reason.split(":")[0] for reason in recorded.left_out] == ["falling at once", "limp"]
     assert len(recorded.names) == 2 + 2 + 2 * 5
+
+
+def test_behaviours_begin_in_states_that_are_given() -> None:
+    card = load_env("inverted_pendulum")
+    states = {"qpos": np.array([[0.3, 0.05], [-0.4, 0.0]]), "qvel": np.zeros((2, 2))}
+    recorded = record_behaviours(card, ["start pose held", "random actions"], 2, 0, states)
+    episodes = [recorded.trajectories.episode(i) for i in range(4)]
+    assert [round(float(e.cart_position[0]), 3) for e in episodes] == [0.3, -0.4, 0.3, -0.4]

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 import reward_agent
+from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.learning.policy import load_policy
 from reward_agent.records.disk import read_record
-from reward_agent.records.jobs import EvaluateJob, TrainJob
+from reward_agent.records.jobs import STARTS_FILE, TRAJECTORIES_FILE, EvaluateJob, TrainJob
+from reward_agent.run.active import Metric
+from reward_agent.run.single import open_lab, resolve
+from reward_agent.run.starts import try_unaided
+from reward_agent.types import ProbeReport, StartTrial
 
 SOURCE = """
 TRAINING = {"gamma": 0.9, "net_arch": [8], "episode_steps": 50, "stage_steps": [30]}
 STAGES = ("tilt", "hold")
-STARTS = [{"share": 0.5, "until": 1, "pole_angle": (-0.1, 0.1)}]
+STARTS = [{"share": 0.3, "until": 1, "pole_angle": (-0.1, 0.1), "earns": 5}]
+
+
+def starts(rng, n):
+    return {"cart_position": rng.uniform(0.4, 0.5, n)}
 
 
 def init_memory(state):
@@ -34,8 +45,11 @@ def test_choices_are_the_trainings_alone(tmp_path: Path) -> None:
     training = tmp_path / "run" / "training"
     job = read_record(training / "job.json", TrainJob)
     assert (job.learner.gamma, job.card.max_episode_steps) == (0.9, 50)
-    assert [start.share for start in job.starts] == [0.5]
+    assert [start.share for start in job.starts] == [0.3, 0.5]
     assert job.stage_steps == (30,)
+    of_pole, drawn = trained.result.starts
+    assert of_pole.n_earned > 0
+    assert drawn.n_episodes > 0
     assert max(point.episode_length or 0 for point in trained.result.points) <= 50
     tilt, hold, done = trained.result.points[-1].stages
     assert (tilt.share, hold.name, done.share) == (1.0, "hold", 0.0)
@@ -44,6 +58,9 @@ def test_choices_are_the_trainings_alone(tmp_path: Path) -> None:
     scored = read_record(tmp_path / "run" / "evaluation" / "job.json", EvaluateJob)
     assert scored.card.max_episode_steps == card.max_episode_steps
     assert scored.card.learner == card.learner
+    recorded = Trajectories.load(tmp_path / "run" / "evaluation" / TRAJECTORIES_FILE)
+    first = [recorded.episode(i).cart_position[0] for i in range(recorded.n_episodes)]
+    assert np.abs(first).max() <= 0.01 + 1e-6  # as the card begins them
 
 
 def test_a_start_that_no_episode_can_begin_in_is_refused_before_the_training() -> None:
@@ -51,3 +68,30 @@ def test_a_start_that_no_episode_can_begin_in_is_refused_before_the_training() -
     examined = reward_agent.check(source, "inverted_pendulum", probe=True)
     assert examined.probe is not None
     assert "pole_angle ends it at once" in examined.probe.errors[0].message
+
+
+HIGH = """
+from reward_agent.types import Score
+
+
+def score(episode):
+    best = float(episode.torso_height.max())
+    return Score(best, best > 1.5)
+"""
+
+
+def test_a_start_that_already_succeeds_is_shown_as_that(tmp_path: Path) -> None:
+    card = reward_agent.load_env("hopper").model_copy(update={"max_episode_steps": 20})
+    qpos = np.tile([0.0, 1.25, 0.0, 0.0, 0.0, 0.0], (8, 1))
+    qpos[:3, 1] = 1.6  # of the first start, of which each has four
+    np.savez(tmp_path / STARTS_FILE, qpos=qpos, qvel=np.zeros((8, 6)))
+    trials = [StartTrial(name=name, n_states=4) for name in ("flying", "standing")]
+    probe = ProbeReport(program_sha256="0" * 64, starts=tuple(trials))
+    with open_lab(card, resolve(card, {}), Metric(HIGH, "file")) as lab:
+        told = try_unaided(lab, probe, tmp_path)
+    flying, standing = told.starts
+    assert (flying.unaided, standing.unaided) == (0.75, 0.0)
+    [finding] = told.findings
+    assert finding.severity == "warning"
+    assert "start 1 (flying): the task succeeds from 75% of its states without" in finding.message
+    assert "flying: 75% already succeed (start pose held)" in str(told.starts[0])

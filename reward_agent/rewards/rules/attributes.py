@@ -85,6 +85,9 @@ def _check_attribute(
         return None  # what it is read from has a finding of its own
     if context.is_subject(base):
         return _check_field(context, node)
+    if context.is_generator(base):
+        known = ", ".join(f"rng.{name}" for name in sorted(language.RANDOM_NAMES))
+        return _check_member_of(context, node, language.RANDOM_NAMES, "rng.", f"draw with {known}")
     return _check_member(context, node, fields)
 
 

@@ -68,6 +68,7 @@ REWARD = Dialect(
         Entry(language.REWARD_ENTRY, language.REWARD_PARAMETERS, 2, required=True),
         Entry(language.MEMORY_ENTRY, ("state",), None),
         Entry(language.POTENTIAL_ENTRY, ("state",), None),
+        Entry(language.STARTS_ENTRY, language.STARTS_PARAMETERS, None),
     ),
     subjects=frozenset({"state", "next_state"}),
     members=frozenset({language.ENDED}),
@@ -200,7 +201,15 @@ class Context:
 
     def is_subject(self, node: ast.AST | None) -> bool:
         """Whether an expression is surely the state, the next state or the episode itself."""
-        if not isinstance(node, ast.Name) or node.id not in self.dialect.subjects:
+        return self._is_given(node, self.dialect.subjects)
+
+    def is_generator(self, node: ast.AST | None) -> bool:
+        """Whether an expression is surely the generator that ``starts`` is given."""
+        return self._is_given(node, frozenset(language.STARTS_PARAMETERS[:1]))
+
+    def _is_given(self, node: ast.AST | None, names: frozenset[str]) -> bool:
+        """Whether an expression is surely a parameter of an entry, by one of these names."""
+        if not isinstance(node, ast.Name) or node.id not in names:
             return False
         scope = self.scopes.find(node)
         is_given = scope is not None and self.entry_of(scope.node) is not None

@@ -6,14 +6,16 @@ import ast
 from collections.abc import Iterator
 
 from reward_agent.definitions.learner import LEARNERS
-from reward_agent.definitions.start import TrainingStart
+from reward_agent.definitions.start import DRAWN, EVENT, KEYFRAME, TrainingStart
 from reward_agent.errors import hint_closest
 from reward_agent.rewards.choices import (
     ALGO,
+    DRAWN_START,
     STAGE_STEPS,
     STAGES_NAME,
     STARTS_NAME,
     TRAINING_NAME,
+    defines_starts,
     find_table,
     list_choices,
     list_learners,
@@ -22,10 +24,10 @@ from reward_agent.rewards.choices import (
 )
 from reward_agent.rewards.language import STAGE_MEMORY, TERM_NAME
 from reward_agent.rewards.rules.context import Context
-from reward_agent.types import DONE, MOST_STAGES, Finding
+from reward_agent.types import DONE, MOST_STAGES, MOST_STARTS, Finding
 
 _RULE, _START, _STAGES = "training/choice", "training/start", "training/stages"
-_MOST_STARTS, _MOST_SHARE = 8, 0.9
+_MOST_LISTED, _MOST_SHARE = MOST_STARTS - 1, 0.9
 
 
 def check_training(context: Context) -> Iterator[Finding]:
@@ -99,31 +101,44 @@ def check_stages(context: Context) -> Iterator[Finding]:
 
 def check_starts(context: Context) -> Iterator[Finding]:
     """Refuse starts that are no list of states that this environment can be put into."""
-    table = find_table(context.source.tree, STARTS_NAME)
-    if table is None or context.dialect.kind != "reward":
+    tree = context.source.tree
+    table = find_table(tree, STARTS_NAME)
+    is_drawn = defines_starts(tree)
+    if (table is None and not is_drawn) or context.dialect.kind != "reward":
         return
     known = list_settable(context.card)
     example = known[0] if known else "x"
     form = f'write {STARTS_NAME} = [{{"share": 0.5, "until": 0.6, "{example}": (0.0, 1.0)}}]'
     if not known:
         what = f"cannot be used: no field of {context.card.name} is a joint's position or velocity"
-        yield context.refuse(_START, table, what, "leave it out", name=STARTS_NAME)
+        name = STARTS_NAME if table else DRAWN
+        yield context.refuse(_START, table or tree.body[0], what, "leave it out", name=name)
+        return
+    if table is None:
         return
     items = table.elts if isinstance(table, ast.List | ast.Tuple) else []
-    if not 1 <= len(items) <= _MOST_STARTS:
-        what = f"is no list of 1 to {_MOST_STARTS} dictionaries"
+    if not 1 <= len(items) <= _MOST_LISTED:
+        what = f"is no list of 1 to {_MOST_LISTED} dictionaries"
         yield context.refuse(_START, table, what, form, name=STARTS_NAME)
         return
-    total = 0.0
+    total, is_named = 0.0, False
     for item in items:
         try:
             start = read_start(ast.literal_eval(item))
         except (ValueError, TypeError, MemoryError, RecursionError):
-            what = "is no start: share and until from 0 to 1, fields with (low, high)"
+            what = (
+                "is no start: share and until from 0 to 1, fields with (low, high) or from "
+                f"'{DRAWN}', '{KEYFRAME}NAME' or '{EVENT}NAME'"
+            )
             yield context.refuse(_START, item, what, form, name=f"an entry of {STARTS_NAME}")
             continue
         total += start.share
+        is_named |= start.origin == DRAWN
+        if start.origin == DRAWN and not is_drawn:
+            what, remedy = f"takes from {DRAWN}, which is not there", f"write def {DRAWN}(rng, n):"
+            yield context.refuse(_START, item, what, remedy, name="the start")
         yield from _check_start(context, item, start, known)
+    total += DRAWN_START.share if is_drawn and not is_named else 0.0
     if total > _MOST_SHARE:
         what = f"is {total:g} of the episodes together: the rest must begin as the card says"
         yield context.refuse(_START, table, what, f"give at most {_MOST_SHARE}", name="share")
