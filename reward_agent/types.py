@@ -175,6 +175,11 @@ class StartTrial(Record):
     )
     does: OneLine = Field("", description="what the robot does in these")
 
+    @property
+    def teaches_nothing(self) -> bool:
+        """Whether the task succeeds from most of them without a policy."""
+        return self.unaided is not None and self.unaided >= 0.5
+
     def __str__(self) -> str:
         if self.unaided is None:
             return f"{self.name}: not scored"

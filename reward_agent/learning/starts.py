@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reward_agent.definitions.start import DRAWN, KEYFRAME, TrainingStart
-from reward_agent.errors import hint_closest
+from reward_agent.errors import DataError, hint_closest
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.draws import draw_states
 from reward_agent.simulation.simulation import Simulation
 from reward_agent.simulation.state import FloatArray
 from reward_agent.types import StartUse
 
+_RULE = "contract/starts"
 # States that a program draws in one call; they are used up one by one.
 _N_DRAWN = 256
 # A start is earned by so many episodes at a time: it falls by a step where enough of them are paid
@@ -68,12 +69,18 @@ class StateBank:
         elif start.event:
             drawn = self._draw_recorded(start.event, n, generator, level)
         elif start.origin:
-            pose = self._simulation.find_keyframe(start.origin.removeprefix(KEYFRAME))
+            pose = self._find_keyframe(start.origin.removeprefix(KEYFRAME))
             drawn = {name: np.repeat(values[None], n, axis=0) for name, values in pose.items()}
         for name, spans in start.fields.items():
             low, high = (np.array(ends) for ends in zip(*spans, strict=True))
             drawn[name] = generator.uniform(low, high, (n, len(spans)))
         return drawn
+
+    def _find_keyframe(self, name: str) -> dict[str, FloatArray]:
+        try:
+            return self._simulation.find_keyframe(name)
+        except DataError as error:  # the program names another
+            raise ContractError(_RULE, error.message, error.remedy) from error
 
     def _draw_own(self, n: int, generator: np.random.Generator) -> dict[str, FloatArray]:
         """Return states that the program draws, of which it draws many at a time."""
@@ -95,7 +102,7 @@ class StateBank:
         if event not in self._recorded:
             known = ", ".join(sorted(self._recorded)) or "nothing"
             raise ContractError(
-                "contract/starts",
+                _RULE,
                 f"no state is recorded as {event!r}{hint_closest(event, self._recorded)}",
                 f"recorded in earlier episodes of this run: {known}",
             )

@@ -48,6 +48,7 @@ from reward_agent.records.jobs import (
 from reward_agent.records.judgement import SHOWN, Shown, name_shown
 from reward_agent.records.store import Candidate, rank_candidates
 from reward_agent.run.active import ActiveRun, Lab, copy_into
+from reward_agent.run.starts import note_starts
 from reward_agent.run.train import Entrant
 from reward_agent.summary.memory import read_memory
 from reward_agent.summary.summary import TrajectorySummary, render_summary, summarise
@@ -389,6 +390,7 @@ def evaluate_candidate(
             "total_timesteps": result.total_timesteps,
             "task_score": evaluated.best.task_score,
             "evaluation": evaluated.best,
+            "outcome": note_starts(folder, candidate.outcome),
             "held_from": find_hold(evaluated, run.task.target_score),
             "fresh_scores": (),
             "is_confirmed": None,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from reward_agent.evaluation.arrays import MAX_RECORDING_BYTES
 from reward_agent.files import read_capped, remove
+from reward_agent.records.disk import read_optional
 from reward_agent.records.jobs import (
     STARTS_FILE,
     STATES_FILE,
@@ -18,6 +19,7 @@ from reward_agent.records.jobs import (
     RecordJob,
     RecordResult,
 )
+from reward_agent.records.outcomes import Outcome
 from reward_agent.records.store import rank_candidates
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.behaviours import POSE, RecordedBehaviours, score_behaviours
@@ -28,8 +30,6 @@ from reward_agent.types import Finding, ProbeReport, StartTrial
 _UNAIDED: tuple[Behaviour, ...] = (POSE, "random actions")
 # States of each start that are tried, in no more than so many control steps for each of the above.
 MOST_STATES, _LEAST_STATES, _MOST_STEPS = 16, 4, 25_000
-# Of them succeed without a policy: not what is to be learned.
-_ALREADY = 0.5
 
 
 def record_states(run: ActiveRun, index: int) -> tuple[str, ...]:
@@ -114,5 +114,16 @@ def _warn(trials: Sequence[StartTrial]) -> list[Finding]:
             remedy="what is trained there is no part of the task: begin before what is to be done",
         )
         for number, trial in enumerate(trials, 1)
-        if trial.unaided is not None and trial.unaided >= _ALREADY
+        if trial.teaches_nothing
     ]
+
+
+def note_starts(candidate_dir: Path, outcome: Outcome) -> Outcome:
+    """Return how a training ended, with the starts from which nothing had to be learned."""
+    probe = read_optional(candidate_dir / "probe.json", ProbeReport)
+    easy = [trial for trial in probe.starts if trial.teaches_nothing] if probe else []
+    if not easy:
+        return outcome
+    note = f"it began where the task succeeds without a policy ({'; '.join(map(str, easy))})"
+    detail = "; ".join(filter(None, (outcome.detail, note)))
+    return outcome.model_copy(update={"detail": detail})

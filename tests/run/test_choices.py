@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
 import reward_agent
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.learning.policy import load_policy
-from reward_agent.records.disk import read_record
-from reward_agent.records.jobs import STARTS_FILE, TRAJECTORIES_FILE, EvaluateJob, TrainJob
-from reward_agent.run.active import Metric
+from reward_agent.records.disk import read_record, write_record
+from reward_agent.records.jobs import (
+    STARTS_FILE,
+    STATES_FILE,
+    TRAJECTORIES_FILE,
+    EvaluateJob,
+    TrainJob,
+)
+from reward_agent.records.outcomes import TRAINED
+from reward_agent.run.active import NO_METRIC, Lab, Metric
 from reward_agent.run.single import open_lab, resolve
-from reward_agent.run.starts import try_unaided
-from reward_agent.types import ProbeReport, StartTrial
+from reward_agent.run.starts import note_starts, read_states, record_states, try_unaided
+from reward_agent.run.train import make_training
+from reward_agent.types import ProbeReport, RewardProgram, StartTrial
 
 SOURCE = """
 TRAINING = {"gamma": 0.9, "net_arch": [8], "episode_steps": 50, "stage_steps": [30]}
@@ -94,4 +103,55 @@ def test_a_start_that_already_succeeds_is_shown_as_that(tmp_path: Path) -> None:
     [finding] = told.findings
     assert finding.severity == "warning"
     assert "start 1 (flying): the task succeeds from 75% of its states without" in finding.message
-    assert "flying: 75% already succeed (start pose held)" in str(told.starts[0])
+    write_record(tmp_path / "probe.json", told)
+    assert str(note_starts(tmp_path, TRAINED)) == (
+        "trained: it began where the task succeeds without a policy "
+        "(flying: 75% already succeed (start pose held))"
+    )
+
+
+def save_states(folder: Path, height: float) -> bytes:
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {"take-off/qpos": np.full((1, 24, 6), height), "take-off/qvel": np.zeros((1, 24, 6))}
+    np.savez(folder / STATES_FILE, **arrays)
+    return (folder / STATES_FILE).read_bytes()
+
+
+def test_a_round_keeps_the_states_of_the_best_before_it(tmp_path: Path) -> None:
+    """What is trained in it again, or after a resume, begins in the same."""
+    found = save_states(tmp_path / "best-0", 1.0)
+    ranked = [
+        SimpleNamespace(iteration=0, id="good", task_score=0.5, rank=(1,)),
+        SimpleNamespace(iteration=0, id="best", task_score=0.9, rank=(0,)),
+        SimpleNamespace(iteration=1, id="later", task_score=1.0, rank=(-1,)),
+    ]
+    store = SimpleNamespace(
+        iteration_dir=lambda index: tmp_path / f"round-{index}",
+        list_finished=lambda: ranked,
+        evaluation_dir=lambda iteration, name, seed: tmp_path / f"{name}-{iteration}",
+    )
+    run = SimpleNamespace(store=store, settings=SimpleNamespace(seed=0, reward_only=False))
+    assert record_states(run, 1) == ("take-off",)
+    save_states(tmp_path / "best-0", 2.0)
+    assert record_states(run, 1) == ("take-off",)
+    assert read_states(tmp_path / "round-1") == found
+    assert record_states(run, 0) == ()  # there was none before it
+
+
+def test_a_training_is_another_by_the_states_that_it_begins_in(tmp_path: Path) -> None:
+    card = reward_agent.load_env("hopper")
+    lab = Lab(card, NO_METRIC, resolve(card, {}), executor=None)
+    body = "def compute_reward(state, action, next_state):\n    return 0.0 * action[:, 0], {}\n"
+    entry = '{"share": 0.5, "until": 1, "from": "event:take-off"}'
+    program = RewardProgram(f"STARTS = [{entry}]\n{body}")
+
+    def make(name: str, source: RewardProgram, states: bytes) -> TrainJob:
+        return make_training(lab, source, tmp_path / name, 0, until=10, states=states).job
+
+    one, two = (save_states(tmp_path / "from", height) for height in (1.0, 2.0))
+    jobs = [make("a", program, one), make("b", program, one), make("c", program, two)]
+    first, same, other = (job.digest() for job in jobs)
+    assert first == same != other
+    assert (tmp_path / "a" / STATES_FILE).read_bytes() == one
+    assert make("d", RewardProgram(body), one).inputs == {}
+    assert not (tmp_path / "d" / STATES_FILE).exists()
