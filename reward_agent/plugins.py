@@ -6,12 +6,15 @@ imported when it is asked for, and it cannot replace a member of ours.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from importlib.util import find_spec
 from typing import Any, Generic, TypeVar
 
@@ -63,6 +66,23 @@ def _has_module(name: str) -> bool:
         return False
 
 
+def list_entry_points(group: str) -> EntryPoints:
+    """Return those of a group; they are read again where a folder of modules has changed."""
+    return _read_entry_points(group, tuple(map(_find_change, sys.path)))
+
+
+def _find_change(folder: str) -> tuple[str, int]:
+    try:
+        return folder, os.stat(folder).st_mtime_ns
+    except OSError:
+        return folder, 0
+
+
+@lru_cache
+def _read_entry_points(group: str, _: tuple[tuple[str, int], ...]) -> EntryPoints:
+    return entry_points(group=group)
+
+
 P = TypeVar("P", bound=Plugin)
 
 
@@ -86,7 +106,7 @@ class Seam(Generic[P]):
     def strangers(self) -> dict[str, EntryPoint]:
         """The entry points of installed packages by name."""
         taken = {row.name for row in self.own}
-        found = entry_points(group=self.group)
+        found = list_entry_points(self.group)
         return {entry.name: entry for entry in found if entry.name not in taken}
 
     @property

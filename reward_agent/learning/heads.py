@@ -1,14 +1,15 @@
 """What the outputs of a policy's network are to its actions, while it explores and learns.
 
-A head draws actions, tells how likely they were, and differentiates that. ``Gaussian``: the outputs
-are the means of actions that are numbers. ``Categorical``: the outputs are the scores of choices,
-of each action's one after the other.
+A head makes actions (…, n_actions) of outputs (…, n_outputs), tells how likely they were, and
+differentiates that; ``log_std`` is the policy's own. ``Gaussian``: the outputs are the means of
+actions that are numbers. ``Categorical``: the outputs are the scores of choices, of each action's
+one after the other.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,43 +20,6 @@ from reward_agent.learning.policy import choose_best, list_parts
 FloatArray: TypeAlias = NDArray[np.float32]
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
-
-
-class Head(Protocol):
-    """How outputs (…, n_outputs) become actions (…, n_actions); ``log_std`` is the policy's own.
-
-    Attributes:
-        n_deviations: how many numbers ``log_std`` has.
-    """
-
-    n_deviations: int
-
-    def draw_noise(
-        self, shape: tuple[int, ...], log_std: FloatArray, generator: np.random.Generator
-    ) -> FloatArray:
-        """Return noise for actions of that shape without their last axis."""
-
-    def choose(self, outputs: FloatArray, noise: FloatArray) -> FloatArray:
-        """Return actions; what is out of range is cut off elsewhere."""
-
-    def compute_log_probs(
-        self, outputs: FloatArray, actions: FloatArray, log_std: FloatArray
-    ) -> FloatArray:
-        """Return the log-probability (…) of actions."""
-
-    def differentiate(
-        self,
-        outputs: FloatArray,
-        actions: FloatArray,
-        log_std: FloatArray,
-        by_log_prob: FloatArray,
-        ent_coef: float,
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return the loss's derivative by the outputs (n, n_outputs) and by ``log_std``.
-
-        It is known by each log-probability, ``by_log_prob`` (n,); ``ent_coef`` times the mean
-        entropy makes the loss less.
-        """
 
 
 class Gaussian:
@@ -73,7 +37,7 @@ class Gaussian:
     def draw_noise(
         self, shape: tuple[int, ...], log_std: FloatArray, generator: np.random.Generator
     ) -> FloatArray:
-        """Return how far actions are from their means."""
+        """Return how far actions are from their means; ``shape`` is without their last axis."""
         noise = generator.standard_normal((*shape, self.n_deviations), dtype=np.float32)
         if self._correlation:
             self._correlate(noise)
@@ -91,7 +55,7 @@ class Gaussian:
         self._last = last.copy()
 
     def choose(self, outputs: FloatArray, noise: FloatArray) -> FloatArray:
-        """Return the means with noise."""
+        """Return the means with noise; what is out of range is cut off elsewhere."""
         return outputs + noise
 
     def compute_log_probs(
@@ -108,7 +72,11 @@ class Gaussian:
         by_log_prob: FloatArray,
         ent_coef: float,
     ) -> tuple[FloatArray, FloatArray]:
-        """Return the derivative by the means and by ``log_std``; the entropy is of that alone."""
+        """Return the loss's derivative by the means (n, n_outputs) and by ``log_std``.
+
+        It is known by each log-probability, ``by_log_prob`` (n,); ``ent_coef`` times the mean
+        entropy, which is of ``log_std`` alone, makes the loss less.
+        """
         inverse_std = np.exp(-log_std)
         z = (actions - outputs) * inverse_std
         by_mean = by_log_prob[:, None] * z * inverse_std
@@ -179,7 +147,10 @@ class Categorical:
         return by_outputs, log_std[:0]
 
 
-def make_head(card: EnvCard, correlation: float = 0.0) -> Gaussian | Categorical:
+Head: TypeAlias = Gaussian | Categorical
+
+
+def make_head(card: EnvCard, correlation: float = 0.0) -> Head:
     """Return what the actions of an environment need; choices are drawn anew each step."""
     return Categorical(card.n_choices) if card.choices else Gaussian(card.n_actions, correlation)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field
 
@@ -16,6 +16,7 @@ from reward_agent.files import list_names, read_text
 from reward_agent.records.disk import read_optional
 from reward_agent.text import clean_text
 from reward_agent.types import (
+    Evaluation,
     FileRecord,
     FilmPath,
     Finding,
@@ -68,6 +69,21 @@ class TrialRow(Record):
     strip: FilmPath | None = Field(None, description="pictures of it, in the run")
     judged: _Said = Field("", description="what a model that watched its film says")
     conflict: _Said = Field("", description="how that contradicts the metric")
+
+    @classmethod
+    def of_policy(cls, best: Evaluation, control_dt: float, **facts: Any) -> Self:
+        """Return the row of a policy that was evaluated, with what else is known of it."""
+        scores = [item.task_score for item in best.episodes if item.task_score is not None]
+        return cls(
+            task_score=best.task_score,
+            least=min(scores, default=None),
+            most=max(scores, default=None),
+            success_rate=best.success_rate or 0.0,
+            parts=best.parts,
+            n_episodes=best.n_episodes,
+            length_s=best.episode_length * control_dt,
+            **facts,
+        )
 
     @property
     def title(self) -> str:

@@ -110,23 +110,15 @@ def _evaluate(
     owner = f"adversary_{training_dir.parent.name}_{pays}"
     judge_evaluation(run, plan.job_dir, owner, run.settings.seed)
     judgement = read_optional(plan.job_dir / JUDGEMENT_FILE, Judgement)
-    best = evaluated.best
-    scores = [item.task_score for item in best.episodes if item.task_score is not None]
-    steps = result.total_timesteps
 
     def name(file: str | None) -> str | None:
         return run.store.name_file(plan.job_dir / file) if file else None
 
-    return TrialRow(
-        behaviour=f"{steps:,} steps paid by its {pays}",
+    return TrialRow.of_policy(
+        evaluated.best,
+        run.card.control_dt,
+        behaviour=f"{result.total_timesteps:,} steps paid by its {pays}",
         kind="adversary",
-        task_score=best.task_score,
-        least=min(scores, default=None),
-        most=max(scores, default=None),
-        success_rate=best.success_rate or 0.0,
-        parts=best.parts,
-        n_episodes=best.n_episodes,
-        length_s=best.episode_length * run.card.control_dt,
         is_flat=_is_flat(evaluated, scale),
         film=name(evaluated.video_file),
         strip=name(evaluated.strip_file),

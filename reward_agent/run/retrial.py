@@ -191,22 +191,15 @@ def _describe_plateau(run: ActiveRun, best: TrialRow, scale: float) -> str:
 
 
 def _make_row(run: ActiveRun, candidate: Candidate, is_flat: bool) -> TrialRow:
-    evaluation = candidate.evaluation
-    assert evaluation is not None
-    scores = [item.task_score for item in evaluation.episodes if item.task_score is not None]
+    assert candidate.evaluation is not None
     folder = run.store.evaluation_dir(candidate.iteration, candidate.id, run.settings.seed)
     has_film = run.settings.video  # it may still be drawn
     entry = read_entry(run.store, candidate)
-    return TrialRow(
+    return TrialRow.of_policy(
+        candidate.evaluation,
+        run.card.control_dt,
         behaviour=f"policy of {candidate.id}",
         kind="policy",
-        task_score=evaluation.task_score,
-        least=min(scores, default=None),
-        most=max(scores, default=None),
-        success_rate=evaluation.success_rate or 0.0,
-        parts=evaluation.parts,
-        n_episodes=evaluation.n_episodes,
-        length_s=evaluation.episode_length * run.card.control_dt,
         is_flat=is_flat,
         film=run.store.name_file(folder / VIDEO_FILE) if has_film else None,
         strip=run.store.name_file(folder / STRIP_FILE) if has_film else None,

@@ -38,7 +38,7 @@ class InHouse:
 
 def set_entries(monkeypatch: pytest.MonkeyPatch, **entries: str) -> None:
     found = [EntryPoint(name, value, EXECUTORS.group) for name, value in entries.items()]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: found)
+    monkeypatch.setattr(plugins, "list_entry_points", lambda group: found)
 
 
 def test_an_entry_point_is_an_executor_and_cannot_replace_ours(

@@ -43,7 +43,7 @@ def echo(monkeypatch):
         EntryPoint("openai", f"{__name__}:make_echo", PROVIDERS.group),
         EntryPoint("broken", "no_such_package:make", PROVIDERS.group),
     ]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: entries)
+    monkeypatch.setattr(plugins, "list_entry_points", lambda group: entries)
 
 
 def test_third_party_provider_is_found_by_its_entry_point(echo, request_):
