@@ -10,16 +10,26 @@ from typing import Annotated, Any, TypeVar, get_args
 import typer
 from rich.markup import escape
 
+from reward_agent.cli.output import progress_console
 from reward_agent.llm.provider import PROVIDERS
 from reward_agent.records.settings import RunSettings, find_group
 
 
 def note_folder(env: str | None) -> str | None:
-    """Tell of an environment's folder when a command is given it."""
-    from reward_agent.cli.folders import tell_of_folder
+    """Say what an environment's folder may do, unless it is one of ours or this was said before.
 
-    if env is not None:
-        tell_of_folder(env)
+    Nothing is asked: a script goes on.
+    """
+    from reward_agent.control.folders import describe_stranger, note_known
+
+    words = describe_stranger(env) if env is not None else ""
+    if env is not None and words:
+        note_known(env)
+        progress_console.print(
+            f"note: {words} This is said once of a folder; SECURITY.md says more.",
+            style="yellow",
+            soft_wrap=True,
+        )
     return env
 
 

@@ -158,9 +158,10 @@ def stop_command(
     """
     store = _load(run, runs_dir)
     if candidate is not None:
-        from reward_agent.control import steer
+        from reward_agent.control.steer import ask
+        from reward_agent.records.steering import Stop
 
-        _tell_result(steer.stop(store, candidate, _ask_here(), why, wait_s=timeout), as_json)
+        _tell_result(ask(store, Stop, candidate, _ask_here(), why, wait_s=timeout), as_json)
         return
     _interrupt(store)
     _poll(timeout, lambda: not store.is_locked())
@@ -174,9 +175,10 @@ def pin_command(
     run: RunName, candidate: Trains, why: Why = "", runs_dir: RunsDir = None, as_json: Json = False
 ) -> None:
     """Let a candidate train to its end: racing does not stop it."""
-    from reward_agent.control import steer
+    from reward_agent.control.steer import ask
+    from reward_agent.records.steering import Pin
 
-    _tell_result(steer.pin(_load(run, runs_dir), candidate, _ask_here(), why), as_json)
+    _tell_result(ask(_load(run, runs_dir), Pin, candidate, _ask_here(), why), as_json)
 
 
 @answers("control.steer:SteerResult")
@@ -184,9 +186,10 @@ def unpin_command(
     run: RunName, candidate: Trains, why: Why = "", runs_dir: RunsDir = None, as_json: Json = False
 ) -> None:
     """Let racing decide about a candidate again."""
-    from reward_agent.control import steer
+    from reward_agent.control.steer import ask
+    from reward_agent.records.steering import Unpin
 
-    _tell_result(steer.unpin(_load(run, runs_dir), candidate, _ask_here(), why), as_json)
+    _tell_result(ask(_load(run, runs_dir), Unpin, candidate, _ask_here(), why), as_json)
 
 
 @answers("control.steer:SteerResult")
@@ -199,10 +202,11 @@ def more_command(
     as_json: Json = False,
 ) -> None:
     """Train a candidate so many env steps on, whatever racing says, beyond its budget, too."""
-    from reward_agent.control import steer
+    from reward_agent.control.steer import ask
+    from reward_agent.records.steering import More
 
     store = _load(run, runs_dir)
-    _tell_result(steer.give_more(store, candidate, steps, _ask_here(), why), as_json)
+    _tell_result(ask(store, More, candidate, _ask_here(), why, steps=steps), as_json)
 
 
 @answers("control.steer:SteerResult")

@@ -1,4 +1,4 @@
-"""Steer: what a person, or who acts for one, asks of a running search; one function for each act.
+"""Steer: what a person, or who acts for one, asks of a running search.
 
 Each leaves a request in the run's folder (``records.steering``) and waits a moment for what became
 of it. The process that works on the run takes it: whoever asked may be gone by then.
@@ -75,55 +75,37 @@ class SteerResult(FileRecord):
     )
 
 
-def pin(
-    store: RunStore, candidate: str, asker: Asker, why: str = "", *, wait_s: float = WAIT_S
-) -> SteerResult:
-    """Let a candidate train to its end, whatever racing says.
-
-    Args:
-        store: the run.
-        candidate: its name, or the start of it.
-        asker: who asks.
-        why: for the journal.
-        wait_s: seconds to wait for what becomes of it.
-
-    Raises:
-        UsageError: nobody works on the run, no such candidate trains, or the run refused it.
-    """
-    return _ask(store, _make(store, Pin, asker, why, candidate), wait_s)
-
-
-def unpin(
-    store: RunStore, candidate: str, asker: Asker, why: str = "", *, wait_s: float = WAIT_S
-) -> SteerResult:
-    """Let racing decide about a candidate again; see ``pin``."""
-    return _ask(store, _make(store, Unpin, asker, why, candidate), wait_s)
-
-
-def stop(
-    store: RunStore, candidate: str, asker: Asker, why: str = "", *, wait_s: float = WAIT_S
-) -> SteerResult:
-    """Train a candidate no further than to the end of its slice; see ``pin``."""
-    return _ask(store, _make(store, Stop, asker, why, candidate), wait_s)
-
-
-def give_more(
+def ask(
     store: RunStore,
+    kind: type[Pin | Unpin | Stop | More],
     candidate: str,
-    steps: int,
     asker: Asker,
     why: str = "",
     *,
     wait_s: float = WAIT_S,
+    **facts: Any,
 ) -> SteerResult:
-    """Train a candidate so many env steps on from where it stands; see ``pin``."""
-    return _ask(store, _make(store, More, asker, why, candidate, steps=steps), wait_s)
+    """Ask for an act on the training of a candidate.
+
+    Args:
+        store: the run.
+        kind: which act.
+        candidate: its name, or the start of it.
+        asker: who asks.
+        why: for the journal.
+        wait_s: seconds to wait for what becomes of it.
+        facts: what else the act says, such as ``steps``.
+
+    Raises:
+        UsageError: nobody works on the run, no such candidate trains, or the run refused it.
+    """
+    return _hand_in(store, _make(store, kind, asker, why, candidate, **facts), wait_s)
 
 
 def remark(
     store: RunStore, words: str, asker: Asker, why: str = "", *, wait_s: float = WAIT_S
 ) -> SteerResult:
-    """Tell the agents of the next round something, as the person's words; see ``pin``.
+    """Tell the agents of the next round something, as the person's words; see ``ask``.
 
     Raises:
         UsageError: it says nothing, or no call of a model is left to read it.
@@ -136,7 +118,7 @@ def remark(
             f"run {run.id} has spent its {spent}: no round reads a remark any more",
             f"give a higher limit when you take it up: {store.resume_command}",
         )
-    return _ask(store, _make(store, SteeringRemark, asker, why, words=words.strip()), wait_s)
+    return _hand_in(store, _make(store, SteeringRemark, asker, why, words=words.strip()), wait_s)
 
 
 def edit(
@@ -148,11 +130,11 @@ def edit(
     *,
     wait_s: float = WAIT_S,
 ) -> SteerResult:
-    """Train a changed program beside its parent, from the parent's newest policy; see ``pin``.
+    """Train a changed program beside its parent, from the parent's newest policy; see ``ask``.
 
     Raises:
         RefusedError: the rules do not take the program.
-        UsageError: as for ``pin``, or it is the parent's.
+        UsageError: as for ``ask``, or it is the parent's.
     """
     run = _see_that_it_runs(store)
     name = _find(store, run, candidate)
@@ -163,7 +145,7 @@ def edit(
         findings = render_findings(program, report.findings)
         remedy = "correct what is shown at its lines"
         raise RefusedError(f"the changed program of {name} is refused", remedy, findings)
-    return _ask(store, _make(store, Edit, asker, why, name, program=program), wait_s)
+    return _hand_in(store, _make(store, Edit, asker, why, name, program=program), wait_s)
 
 
 def read_program(store: RunStore, candidate: str) -> str:
@@ -238,7 +220,7 @@ def _make(
         raise UsageError(f"{first['loc'][-1]}: {first['msg']}", "give another") from error
 
 
-def _ask(store: RunStore, act: AnyAct, wait_s: float) -> SteerResult:
+def _hand_in(store: RunStore, act: AnyAct, wait_s: float) -> SteerResult:
     """Leave a request, and return what the run made of it in time.
 
     Raises:

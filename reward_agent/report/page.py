@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reward_agent.definitions.card_text import render_card
+from reward_agent.designers.brief import HistoryEntry
 from reward_agent.records.disk import write_text
 from reward_agent.records.layers import render_option
 from reward_agent.records.settings import RunSettings
@@ -29,7 +30,9 @@ from reward_agent.report.verdict import (
     find_verdict,
     list_beside,
 )
-from reward_agent.report.view import PNG, RunView, is_mp4, load_run_view
+from reward_agent.report.view import PNG, CandidateView, RunView, is_mp4, load_run_view
+from reward_agent.rewards.pay import list_shown
+from reward_agent.summary.diagnosis import RewardDiagnosis
 from reward_agent.text import hide_in_words, show_hidden
 
 if TYPE_CHECKING:
@@ -78,6 +81,18 @@ def render_report(view: RunView) -> str:
         command=_make_command(view),
         next_steps=list_next_steps(view.run),
     )
+
+
+def render_diagnosis_page(diagnosis: RewardDiagnosis, entry: HistoryEntry) -> str:
+    """Return the page of a diagnosis.
+
+    Args:
+        diagnosis: what is said.
+        entry: the program with what was measured of it.
+    """
+    item = CandidateView(entry, number=1, parent=None, is_best=True, folder=".")
+    rows = list_shown(diagnosis.probe.behaviours) if diagnosis.probe else []
+    return make_page("diagnosis.html.j2", d=diagnosis, item=item, rows=rows)
 
 
 def render_summary(view: RunView) -> str:

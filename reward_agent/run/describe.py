@@ -1,4 +1,7 @@
-"""Describe: a language model says what a robot's parts mean, and the live model decides."""
+"""Describe: a language model says what a robot's parts mean, and the live model decides.
+
+It fills a form, of which each claim is tried, and may answer once more.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,13 @@ from typing import Unpack
 from reward_agent.definitions.card import EnvCard, find_env_dir, load_env
 from reward_agent.definitions.meaning import ClaimTest, Meaning, TriedMeaning
 from reward_agent.definitions.paths import find_runs_dir
+from reward_agent.designers.model import ask_for_record
 from reward_agent.designers.preview import estimate_tokens
-from reward_agent.designers.prompts import make_meaning_request
+from reward_agent.designers.prompts import make_meaning_repair_request, make_meaning_request
 from reward_agent.designers.team import open_model
-from reward_agent.drafts.describe import describe
-from reward_agent.errors import DataError, UsageError
+from reward_agent.errors import DataError, ModelError, UsageError
 from reward_agent.files import make_scratch, read_capped
-from reward_agent.llm.chat import ChatModel
+from reward_agent.llm.chat import MAX_REPLY_CHARS, ChatModel, ChatRequest
 from reward_agent.llm.provider import choose_provider, find_address, find_provider
 from reward_agent.records.jobs import TryMeaningJob, TryMeaningResult
 from reward_agent.records.layers import resolve_settings
@@ -35,6 +38,7 @@ from reward_agent.types import Usage
 
 # A form and its correction; of each another where it is none, and a longer one where it is cut.
 _CALLS = (2, 8)
+Try = Callable[[Meaning], tuple[ClaimTest, ...]]
 PICTURE_FILE, _MOST_PICTURE_BYTES, _PNG = "model.png", 4 * 2**20, b"\x89PNG\r\n\x1a\n"
 
 
@@ -139,3 +143,40 @@ def _try(lab: Lab, card: EnvCard, meaning: Meaning) -> TryMeaningResult:
     if not isinstance(job_exit.result, TryMeaningResult):
         raise DataError(f"the claims could not be tried: {job_exit.outcome}", "see the error above")
     return job_exit.result
+
+
+def describe(model: ChatModel, request: ChatRequest, try_claims: Try) -> TriedMeaning:
+    """Ask what a robot's model means, try each claim, and let it answer once more.
+
+    Args:
+        model: who is asked.
+        request: the question, by ``make_meaning_request``.
+        try_claims: returns what came of each claim of a form.
+
+    Returns:
+        The form of which more claims hold.
+
+    Raises:
+        DataError: no form came, in one line.
+        ModelError: no reply arrived.
+    """
+    first, reply = _ask(model, request, try_claims)
+    if not first.refused:
+        return first
+    again = make_meaning_repair_request(request, reply, first.refused, first.n_held)
+    try:
+        second, _ = _ask(model, again, try_claims)
+    except (DataError, ModelError):  # what holds of the first stays
+        return first
+    return max(second, first, key=lambda tried: tried.n_held)
+
+
+def _ask(model: ChatModel, request: ChatRequest, try_claims: Try) -> tuple[TriedMeaning, str]:
+    opinion = ask_for_record(model, request, Meaning)
+    if opinion.record is None:
+        raise DataError(
+            f"{model.name} filled no form: {opinion.reason}", "try again, or use another model"
+        )
+    reply = opinion.completions[-1].reply[:MAX_REPLY_CHARS]
+    verdicts = try_claims(opinion.record)
+    return TriedMeaning(claimed=opinion.record, verdicts=verdicts), reply

@@ -37,7 +37,7 @@ from reward_agent.records.store import (
     make_run_dir,
     name_candidate,
 )
-from reward_agent.report.diagnosis import render_diagnosis_page
+from reward_agent.report.page import render_diagnosis_page
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.terms import read_terms
 from reward_agent.run.active import NO_METRIC, Lab, try_own_card

@@ -21,6 +21,7 @@ from reward_agent.control import steer
 from reward_agent.control.steer import Asker
 from reward_agent.errors import RewardAgentError, UsageError
 from reward_agent.feedback.records import Choice
+from reward_agent.records.steering import More, Pin, Stop
 from reward_agent.web.live import LiveSession
 from reward_agent.web.parts import Parts
 
@@ -153,11 +154,11 @@ class _Page:
         steps, why = form.get("steps", ""), form.get("why", "")
         match form.get("act"):
             case "pin":
-                result = steer.pin(store, name, asker, why)
+                result = steer.ask(store, Pin, name, asker, why)
             case "stop":
-                result = steer.stop(store, name, asker, why)
+                result = steer.ask(store, Stop, name, asker, why)
             case "more" if re.fullmatch("[0-9]{1,12}", steps):
-                result = steer.give_more(store, name, int(steps), asker, why)
+                result = steer.ask(store, More, name, asker, why, steps=int(steps))
             case "remark":
                 result = steer.remark(store, form.get("words", ""), asker, why)
             case act:

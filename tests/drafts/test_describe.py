@@ -13,11 +13,11 @@ from support.robots import DOG, DOG_MEANING
 
 from reward_agent.definitions.meaning import Meaning
 from reward_agent.designers.prompts import make_meaning_request
-from reward_agent.drafts.describe import describe
 from reward_agent.drafts.outline import MOST_CHARS, render_outline
 from reward_agent.drafts.try_meaning import try_meaning
 from reward_agent.errors import DataError
 from reward_agent.llm.scripted import ScriptedChatModel, ScriptedReply
+from reward_agent.run.describe import describe
 
 MODEL = mujoco.MjModel.from_xml_string(DOG)
 

@@ -122,16 +122,16 @@ def name(store: RunStore, margin: int) -> str:
 
 def steer_much(store: RunStore) -> None:
     """Pin the worst, change its program, stop the second, give the best more."""
-    steer.pin(store, name(store, 2), ME, "it hops", wait_s=0)
+    steer.ask(store, Pin, name(store, 2), ME, "it hops", wait_s=0)
     steer.edit(store, name(store, 2), PROGRAM.format(margin=0.9), ME, wait_s=0)
-    steer.stop(store, name(store, 4), ME, "it only stands", wait_s=0)
+    steer.ask(store, Stop, name(store, 4), ME, "it only stands", wait_s=0)
     steer.remark(store, "Stand still,\nwith the cart in the middle.", ME, wait_s=0)
 
 
 def test_a_steered_run_and_its_repetition(tmp_path: Path, person: Person) -> None:
     person.acts[3, 3 * SLICE] = steer_much
-    person.acts[3, STEPS] = lambda store: steer.give_more(
-        store, name(store, 3), SLICE + 5, ME, wait_s=0
+    person.acts[3, STEPS] = lambda store: steer.ask(
+        store, More, name(store, 3), ME, wait_s=0, steps=SLICE + 5
     )
     store = design(tmp_path)
     found = by_margin(store)
@@ -229,11 +229,11 @@ def test_a_steered_run_that_was_cut_off_goes_on_as_it_was_steered(
 def ask_what_cannot_be(store: RunStore) -> list[str]:
     own, told = name(store, 2), []
     for ask in (
-        lambda: steer.pin(store, "nobody", ME),
+        lambda: steer.ask(store, Pin, "nobody", ME),
         lambda: steer.edit(store, own, store.read_program(0, own), ME),
         lambda: steer.edit(store, own, "def compute_reward(state): open('x')", ME),
         lambda: steer.remark(store, "  ", ME),
-        lambda: steer.give_more(store, own, 0, ME),
+        lambda: steer.ask(store, More, own, ME, steps=0),
     ):
         with pytest.raises((UsageError, RefusedError)) as caught:
             ask()
@@ -309,7 +309,7 @@ def test_what_cannot_be_done_is_told_and_does_nothing(tmp_path: Path, person: Pe
     assert len([reason for reason in warned if "is no request" in reason]) == 8
     assert len([reason for reason in warned if "holds another request" in reason]) == 1
     with pytest.raises(UsageError, match="is not running: it is finished") as caught:
-        steer.pin(store, own, ME)
+        steer.ask(store, Pin, own, ME)
     assert "reward-agent feedback" in caught.value.remedy
     # A line of the journal that is none is not passed over: the search follows it.
     (store.dir / "steering.jsonl").write_text("{}\n")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from reward_agent.definitions.card import load_env
-from reward_agent.evaluation.climb import MetricReward
 from reward_agent.evaluation.metrics import Episode, compile_metric
 from reward_agent.simulation.backends import make_simulation
+from reward_agent.worker.climb import MetricReward
 
 CARD = load_env("inverted_pendulum").model_copy(update={"max_episode_steps": 80})
 SOURCE = """
