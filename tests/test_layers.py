@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.house import find_layer, list_imports, read_house
+from benchmarks.house import list_imports, read_house
 
 HOUSE = read_house(Path(__file__).resolve().parent.parent)
 MODULES = sorted(HOUSE.modules)
@@ -25,32 +25,30 @@ CHILD = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_point_down(module: str) -> None:
-    upward = [name for name in HOUSE.imports[module] if find_layer(name) > find_layer(module)]
-    assert not upward, f"{module} imports from above: {upward}"
+# What each module imports: the packages, ours and others'.
+ROOTS = {
+    name: {imported.split(".")[0] for imported in list_imports(module.tree)}
+    for name, module in HOUSE.modules.items()
+}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_what_is_shipped_imports_nothing_that_is_not(module: str) -> None:
-    roots = {name.split(".")[0] for name in list_imports(HOUSE.modules[module].tree)}
-    assert not roots & {"benchmarks", "support", "tests"}
+def test_imports_point_down() -> None:
+    assert HOUSE.find_upward() == []
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_only_the_child_imports_physics_and_torch(module: str) -> None:
-    heavy = {name.split(".")[0] for name in list_imports(HOUSE.modules[module].tree)}
-    if not module.startswith(CHILD):
-        assert not heavy & HEAVY, f"{module} imports {heavy & HEAVY}"
+def test_what_is_shipped_imports_nothing_that_is_not() -> None:
+    apart = {"benchmarks", "support", "tests"}
+    assert {name: roots & apart for name, roots in ROOTS.items() if roots & apart} == {}
+
+
+def test_only_the_child_imports_physics_and_torch() -> None:
+    parents = {name: roots for name, roots in ROOTS.items() if not name.startswith(CHILD)}
+    assert {name: roots & HEAVY for name, roots in parents.items() if roots & HEAVY} == {}
 
 
 def test_only_learning_imports_torch() -> None:
     library = {"torch", "stable_baselines3", "sb3_contrib"}
-    found = [
-        module
-        for module in MODULES
-        if library & {name.split(".")[0] for name in list_imports(HOUSE.modules[module].tree)}
-    ]
+    found = [name for name in MODULES if library & ROOTS[name]]
     # The first is text of an exported folder.
     assert found == ["export.convert", "export.torch_terms", "learning.read_sb3", "learning.sb3"]
 

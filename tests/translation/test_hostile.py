@@ -7,6 +7,7 @@ import time
 import pytest
 from support.people import make_ground
 
+from reward_agent.translation import machine
 from reward_agent.translation.translate import translate_file
 
 REWARD = "def reward(obs, action, next_obs):\n    return next_obs[5] * X\n"
@@ -27,7 +28,8 @@ LARGE = {
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_what_has_no_bound_ends_in_a_finding(name: str) -> None:
+def test_what_has_no_bound_ends_in_a_finding(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "MAX_STEPS", machine.MAX_STEPS // 10)
     start = time.process_time()
     result = translate_file(f"{LARGE[name]}\n{REWARD}".encode(), make_ground("hopper"))
     assert result.program is None
