@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import struct
 import time
@@ -36,16 +37,20 @@ class Model:
         )  # fmt: skip
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    replies = Replies(folder / REPLIES_FILE)
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("record") / REPLIES_FILE
+    replies = Replies(path)
     model = CalledChatModel(Model(), budget=Budget(replies=replies))
     for request in REQUESTS:
         model.complete(request)
     replies.close()
-    return folder / REPLIES_FILE
+    return path
+
+
+@pytest.fixture
+def path(record: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(record.parent, tmp_path / "run") / REPLIES_FILE
 
 
 def run_sql(path: Path, *statements: str) -> None:
