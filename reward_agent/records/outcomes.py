@@ -132,15 +132,6 @@ class JobOutcome(Record):
     def __str__(self) -> str:
         return f"{self.kind}: {self.detail}" if self.detail else self.kind
 
-    @model_validator(mode="before")
-    @classmethod
-    def _read_words(cls, data: Any) -> Any:
-        """Read how runs of earlier versions say it."""
-        if not isinstance(data, str):
-            return data
-        kind, _, detail = data.partition(": ")
-        return {"kind": kind, "detail": detail}
-
 
 OK = JobOutcome(kind="ok")
 TIMEOUT = JobOutcome(kind="timeout")

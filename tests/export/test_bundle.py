@@ -31,7 +31,10 @@ from reward_agent.llm.replies import read_replies
 from reward_agent.records.store import RunStore
 from reward_agent.report.page import write_report
 
-ARCHIVE = Path(__file__).parent.parent / "run" / "data" / "runs_0.1.0.tar.xz"
+# Four runs of the inverted pendulum: "model" (three roles; a repair, a revision, a candidate without
+# a program, one that was stopped, confirmations, a feedback session), "limit" (ended by
+# --max-calls), "offline" and "sentence" (a proposed metric).
+ARCHIVE = Path(__file__).parent / "data" / "runs.tar.xz"
 ALICE = {
     "USER": "alicem",
     "HOSTNAME": "gpu-box-7",
@@ -41,7 +44,7 @@ ALICE = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs that an earlier version made, and one of them packed."""
+    """Four runs, and one of them packed."""
     folder = tmp_path_factory.mktemp("made")
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(folder / "runs", filter="data")
