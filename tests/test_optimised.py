@@ -85,13 +85,6 @@ def test_what_is_sent_has_the_same_identity(tmp_path: Path) -> None:
     assert {"designer/first", "Critique"} <= set(there)
 
 
-def test_a_program_is_checked_and_probed(tmp_path: Path) -> None:
-    program = ROOT / "envs" / "hopper" / "tasks" / "hop_forward" / "reference_reward.py"
-    said = ask(tmp_path, "check", str(program), "--env", "hopper", "--probe", "--json")
-    assert json.loads(said)["accepted"]
-    assert json.loads(said)["probe"]["terms"]
-
-
 def test_a_policy_is_trained_and_scored(tmp_path: Path) -> None:
     task = ["--env", "inverted_pendulum", "--task", "balance"]
     train = ["train", *task, "--steps", "2048", "--eval-episodes", "2", "--no-video", "-o", "here"]
