@@ -20,12 +20,13 @@ from reward_agent.llm.budget import Budget, SpendingLimits
 from reward_agent.llm.calls import CalledChatModel
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, ChatRequest, Completion
 from reward_agent.llm.replies import REPLIES_FILE, Replies
+from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import Confirmation, RunRecord, RunStore, Winner, make_run_dir
 from reward_agent.types import Evaluation, Usage
 
 USD = 0.01  # of a call
 SCORED = Confirmation(
-    candidate="a", seed=100, outcome="trained",
+    candidate="a", seed=100, outcome=TRAINED,
     evaluation=Evaluation(
         total_timesteps=1, seed=100, n_episodes=1, task_score=1.0, success_rate=1.0,
         episode_length=10,

@@ -36,6 +36,7 @@ from reward_agent.errors import (
     UnreachableError,
     UsageError,
 )
+from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import Confirmation, RunRecord, RunStore, Winner, make_run_dir
 from reward_agent.types import Evaluation, Usage
 
@@ -76,7 +77,7 @@ def make_run(env, task, settings, scores):
         "usage": Usage() if settings["provider"].startswith("given:") else PAID,
         "total_timesteps": 6144,
         "confirmations": [
-            Confirmation(candidate="a", seed=e.seed, evaluation=e, outcome="trained")
+            Confirmation(candidate="a", seed=e.seed, evaluation=e, outcome=TRAINED)
             for e in evaluations
         ],
         "winner": Winner(

@@ -201,7 +201,10 @@ def telling_run(judged_run: Path, tmp_path: Path) -> Path:
     failed = {"kind": "failed", "stage": "training", "detail": TOLD, "text": TOLD}
     for candidate in iteration["candidates"]:
         candidate["outcome"] = failed
-        candidate["attempts"] = [{"outcome": failed}, {"outcome": f"no program: {TOLD}"}]
+        candidate["attempts"] = [
+            {"outcome": failed},
+            {"outcome": {"kind": "no_program", "detail": TOLD}},
+        ]
     path.write_text(json.dumps(iteration))
     (folder / "feedback").mkdir()
     noted = {"number": 0, "time": "2026-11-22T23:41:05Z", "kind": "noted", "text": TOLD}

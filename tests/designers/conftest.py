@@ -10,9 +10,10 @@ from reward_agent.designers.brief import DesignBrief, DesignIdea, HistoryEntry
 from reward_agent.designers.roles import Examination, Proposal
 from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion
 from reward_agent.llm.scripted import ScriptedChatModel, ScriptedReply
-from reward_agent.records.outcomes import ACCEPTED, Outcome
+from reward_agent.records.outcomes import ACCEPTED, TRAINED, Outcome
 from reward_agent.records.store import Attempt, Candidate
 from reward_agent.types import (
+    FINISHED,
     Analysis,
     CheckReport,
     Evaluation,
@@ -111,7 +112,7 @@ def _make_entry(identity: str, iteration: int, score: float | None, **changes) -
             share_of_return=1.0,
         )
         training = TrainingResult(
-            outcome="finished",
+            outcome=FINISHED,
             seed=0,
             total_timesteps=1000,
             wall_s=1,
@@ -123,7 +124,7 @@ def _make_entry(identity: str, iteration: int, score: float | None, **changes) -
         iteration=iteration,
         index=0,
         idea="weighted-sum",
-        outcome=changes.pop("outcome", "trained"),
+        outcome=changes.pop("outcome", TRAINED),
         attempts=changes.pop("attempts", ()),
         task_score=score,
         evaluation=evaluation,
@@ -157,11 +158,19 @@ def best() -> HistoryEntry:
 @pytest.fixture
 def history(best) -> tuple[HistoryEntry, ...]:
     attempt = Attempt(
-        outcome="no program: the reply holds no code (expected a function compute_reward)"
+        outcome=Outcome(
+            kind="no_program",
+            detail="the reply holds no code (expected a function compute_reward)",
+        )
     )
     return (
         _make_entry(
-            "bbbb2222", 0, None, outcome="rejected: check: line 3: unknown field cart_speed"
+            "bbbb2222",
+            0,
+            None,
+            outcome=Outcome(
+                kind="rejected", stage="check", detail="line 3: unknown field cart_speed"
+            ),
         ),
         _make_entry(
             "cccc3333",
@@ -172,7 +181,11 @@ def history(best) -> tuple[HistoryEntry, ...]:
         ),
         best,
         _make_entry(
-            "dddd4444", 1, None, outcome="failed: NaN in term 'speed'", attempts=(attempt,)
+            "dddd4444",
+            1,
+            None,
+            outcome=Outcome(kind="failed", detail="NaN in term 'speed'"),
+            attempts=(attempt,),
         ),
     )
 

@@ -9,6 +9,7 @@ import pytest
 
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import find_best, read_entry, recall, write_plan
+from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.settings import Recall
 from reward_agent.records.store import Candidate, RunStore
 from reward_agent.types import RewardProgram, rank_value
@@ -16,7 +17,7 @@ from reward_agent.types import RewardProgram, rank_value
 
 def make_entry(name: str, task_score: float | None) -> HistoryEntry:
     candidate = Candidate(
-        id=name, iteration=0, index=0, idea="x", outcome="trained", task_score=task_score
+        id=name, iteration=0, index=0, idea="x", outcome=TRAINED, task_score=task_score
     )
     return HistoryEntry(candidate=candidate, program=None)
 

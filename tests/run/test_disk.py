@@ -12,7 +12,7 @@ from reward_agent.records.jobs import TRAJECTORIES_FILE, RelabelResult
 from reward_agent.records.settings import RunSettings
 from reward_agent.run import evaluate
 from reward_agent.run.active import NO_METRIC, Lab
-from reward_agent.types import RewardProgram, Snapshot
+from reward_agent.types import FINISHED, RewardProgram, Snapshot
 
 
 class CopyReader:
@@ -21,7 +21,7 @@ class CopyReader:
     def map(self, requests: list, on_progress: object = None) -> list:
         [request] = requests
         assert (request.job_dir / TRAJECTORIES_FILE).read_bytes() == b"episodes"
-        result = RelabelResult(outcome="relabelled", generated_returns=(1.0,))
+        result = RelabelResult(outcome=FINISHED, generated_returns=(1.0,))
         return [SimpleNamespace(result=result)]
 
 

@@ -9,7 +9,7 @@ from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.errors import DataError
 from reward_agent.records.jobs import ProbeJob, ScoreJob, ScoreResult, TrainJob
 from reward_agent.sandbox.runner import read_result
-from reward_agent.types import Evaluation, TrainingResult
+from reward_agent.types import FINISHED, Evaluation, TrainingResult
 
 JOB = ProbeJob(card=make_card(), program_sha256="1" * 64)
 HONEST = {"schema_version": 1, "program_sha256": "1" * 64, "findings": []}
@@ -77,7 +77,7 @@ def test_score_of_other_episodes_is_refused(tmp_path):
     evaluation = Evaluation(
         total_timesteps=9, seed=1, n_episodes=1, task_score=1.0, episode_length=3.0
     )
-    result = ScoreResult(outcome="scored", evaluation=evaluation)
+    result = ScoreResult(outcome=FINISHED, evaluation=evaluation)
     (tmp_path / "result.json").write_text(result.model_dump_json())
     with pytest.raises(DataError, match="not the job's"):
         read_result(job, tmp_path, 2000)
@@ -93,7 +93,7 @@ def test_training_cannot_claim_what_is_not_there(tmp_path):
         learner=LearnerSettings(),
     )
     honest = TrainingResult(
-        outcome="finished", seed=3, total_timesteps=10, wall_s=1.0, steps_per_s=10.0
+        outcome=FINISHED, seed=3, total_timesteps=10, wall_s=1.0, steps_per_s=10.0
     )
     for changes, complaint in (
         ({"seed": 4}, "has seed 4, expected the job's 3"),

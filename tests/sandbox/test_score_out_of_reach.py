@@ -127,15 +127,15 @@ def test_a_program_without_rules_reaches_neither_metric_nor_card_nor_jobs_nor_th
 @pytest.mark.parametrize(
     ("forged", "complaint"),
     [
-        ('{"outcome": "finished", "seed": 7}', "result"),
+        ('{"outcome": {"kind": "finished"}, "seed": 7}', "result"),
         ("[" * 100_000, "result"),
         (
-            '{"outcome": "finished", "seed": 0, "total_timesteps": 10000000000, "wall_s": 1,'
+            '{"outcome": {"kind": "finished"}, "seed": 0, "total_timesteps": 10000000000, "wall_s": 1,'
             ' "steps_per_s": 1}',
             "total_timesteps 10000000000",
         ),
         (
-            '{"outcome": "finished", "seed": 0, "total_timesteps": 2, "wall_s": 1, "steps_per_s": 1,'
+            '{"outcome": {"kind": "finished"}, "seed": 0, "total_timesteps": 2, "wall_s": 1, "steps_per_s": 1,'
             ' "snapshots": [{"total_timesteps": 1, "file": "../../metric.py"}]}',
             "snapshots",
         ),

@@ -18,12 +18,14 @@ from reward_agent.summary.course import (
 )
 from reward_agent.summary.summary import TrajectorySummary, render_summary, summarise
 from reward_agent.types import (
+    FINISHED,
     EpisodeScore,
     StageCount,
     TermCurve,
     TermPoint,
     TrainingPoint,
     TrainingResult,
+    name_failure,
 )
 
 N_EPISODES = 5
@@ -50,7 +52,7 @@ def curve(name, pays):
 def training():
     pays = {"speed": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "effort": [-0.001] * 6}
     return TrainingResult(
-        outcome="finished",
+        outcome=FINISHED,
         seed=0,
         total_timesteps=6000,
         wall_s=1.0,
@@ -94,7 +96,7 @@ def recorded(make_episode, judged):
 @pytest.fixture
 def relabelled():
     pay = {"speed": (10.0, 20.0, 30.0, 40.0, 5.0), "effort": (-0.1, -0.1, -0.1, -0.1, -0.02)}
-    return RelabelResult(outcome="relabelled", generated_returns=(1.0,) * 5, term_pay=pay)
+    return RelabelResult(outcome=FINISHED, generated_returns=(1.0,) * 5, term_pay=pay)
 
 
 @pytest.fixture
@@ -157,12 +159,12 @@ def test_pay_is_that_of_training_where_nothing_was_relabelled(training, judged):
 
 
 def test_relabelling_that_failed_counts_as_none(training, judged):
-    failed = RelabelResult(outcome="failed: ValueError")
+    failed = RelabelResult(outcome=name_failure("ValueError"))
     assert summarise_terms(training, judged, failed) == summarise_terms(training, judged, None)
 
 
 def test_pay_of_another_number_of_episodes_is_not_used(training, judged):
-    wrong = RelabelResult(outcome="relabelled", term_pay={"speed": (1.0, 2.0)})
+    wrong = RelabelResult(outcome=FINISHED, term_pay={"speed": (1.0, 2.0)})
     assert summarise_terms(training, judged, wrong) == ()
 
 

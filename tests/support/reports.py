@@ -22,6 +22,7 @@ from reward_agent.records.store import (
     Winner,
 )
 from reward_agent.types import (
+    FINISHED,
     Analysis,
     CheckReport,
     Critique,
@@ -80,7 +81,7 @@ def make_training(level: float) -> TrainingResult:
         return TermCurve(name=name, points=tuple(points))
 
     return TrainingResult(
-        outcome="finished",
+        outcome=FINISHED,
         seed=0,
         total_timesteps=STEPS[-1],
         wall_s=41.2,

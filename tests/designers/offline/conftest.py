@@ -9,8 +9,9 @@ from reward_agent.definitions.task import TaskSpec, apply_task, load_task, make_
 from reward_agent.designers.brief import DesignBrief, DesignIdea, HistoryEntry
 from reward_agent.designers.offline import OfflineDesigner
 from reward_agent.designers.roles import Proposal
+from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import Candidate
-from reward_agent.types import Evaluation, TermCurve, TermPoint, TrainingResult
+from reward_agent.types import FINISHED, Evaluation, TermCurve, TermPoint, TrainingResult
 
 
 def make_brief(env: str, task: str, idea: str = "weighted-sum", **changes) -> DesignBrief:
@@ -51,11 +52,11 @@ def make_entry(
         episode_length=changes.get("length", 1000.0),
     )
     candidate = Candidate(
-        id=program.id, iteration=0, index=0, idea="weighted-sum", outcome="trained",
+        id=program.id, iteration=0, index=0, idea="weighted-sum", outcome=TRAINED,
         total_timesteps=1000, task_score=2.0, evaluation=evaluation,
     )  # fmt: skip
     training = TrainingResult(
-        outcome="finished", seed=0, total_timesteps=1000, wall_s=1, steps_per_s=1000, terms=curves
+        outcome=FINISHED, seed=0, total_timesteps=1000, wall_s=1, steps_per_s=1000, terms=curves
     )
     return HistoryEntry(candidate, program=program, plan=proposal.plan, training=training)
 
