@@ -12,6 +12,7 @@ from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import apply_task, load_task
 from reward_agent.records.disk import write_record, write_text
 from reward_agent.records.jobs import EvaluateResult
+from reward_agent.records.outcomes import TRAINED, Outcome
 from reward_agent.records.store import (
     Attempt,
     Candidate,
@@ -142,7 +143,7 @@ def make_candidate(index: int, iteration: int, level: float, source: str, **chan
         iteration=iteration,
         index=index,
         idea="weighted-sum",
-        outcome=changes.pop("outcome", "trained"),
+        outcome=changes.pop("outcome", TRAINED),
         program_sha256=program.sha256,
         total_timesteps=200_000,
         task_score=level,
@@ -168,15 +169,21 @@ def write_run(path: Path, designer: str = "anthropic: claude-opus-5") -> Path:
         for top, weight in ((5.0, 1.0), (3.0, 1.0), (3.0, 2.5))
     ]
     first = make_candidate(
-        0, 0, 2.1, sources[0], outcome="stopped: at 100,000 steps: worse than half"
+        0,
+        0,
+        2.1,
+        sources[0],
+        outcome=Outcome(
+            kind="stopped", detail="at 100,000 steps: worse than half", at_steps=100_000
+        ),
     )
     second = make_candidate(1, 0, 4.4, sources[1])
     bad = RewardProgram("def compute_reward(state):\n    return state.speeed\n")
     rejected = Candidate(
         id=bad.id, iteration=0, index=2, idea="minimal", program_sha256=bad.sha256,
-        outcome="rejected: check: line 2: state.speeed is not a field; did you mean forward_velocity?",
-        attempts=(Attempt(outcome="no program: the reply holds no code"),
-                  Attempt(outcome="rejected: check: line 1", findings=(
+        outcome=Outcome(kind="rejected", stage="check", detail="line 2: state.speeed is not a field; did you mean forward_velocity?"),
+        attempts=(Attempt(outcome=Outcome(kind="no_program", detail="the reply holds no code")),
+                  Attempt(outcome=Outcome(kind="rejected", stage="check", detail="line 1"), findings=(
                       Finding(rule="entry/signature", severity="error", line=1, message="<b>takes</b> (state)", remedy="write (state, action, next_state)"),))),
     )  # fmt: skip
     third = make_candidate(0, 1, 6.2, sources[2], parent=second.id)
@@ -231,7 +238,7 @@ def write_run(path: Path, designer: str = "anthropic: claude-opus-5") -> Path:
             candidate=third.id,
             seed=seed,
             evaluation=make_evaluation(200_000, score),
-            outcome="trained",
+            outcome=TRAINED,
         )
         for seed, score in ((100, 5.7), (101, 6.1))
     )
