@@ -263,7 +263,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(body=JSON, is_stream=st.booleans())
 def test_any_json_is_a_reply_or_one_line(provider, body, is_stream) -> None:
     text = json.dumps(body)

@@ -296,7 +296,7 @@ def wait_until_quiet(model: Model) -> None:
     n_said = -1
     while n_said != len(model.said):
         n_said = len(model.said)
-        time.sleep(2)
+        time.sleep(0.5)
 
 
 @pytest.mark.parametrize(
