@@ -10,16 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measure import (
-    OURS,
-    Call,
-    Learned,
-    Point,
-    Rate,
-    Setting,
-    load_setting,
-    run_calls,
-)
+from benchmarks.measure import OURS, Call, Learned, Point, Rate, Setting, load_setting, run_calls
 from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import compile_metric

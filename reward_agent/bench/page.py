@@ -11,12 +11,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from reward_agent.bench.results import (
-    Cell,
-    MethodSummary,
-    Results,
-    summarise_sweep,
-)
+from reward_agent.bench.results import Cell, MethodSummary, Results, summarise_sweep
 from reward_agent.bench.sweep import SweepStore
 from reward_agent.evaluation.statistics import FloatArray, performance_profile
 from reward_agent.records.disk import write_record, write_text

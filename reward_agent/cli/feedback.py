@@ -11,13 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from reward_agent.cli.answers import answers
-from reward_agent.cli.output import (
-    Yes,
-    ask_about_money,
-    print_json,
-    print_text,
-    progress_console,
-)
+from reward_agent.cli.output import Yes, ask_about_money, print_json, print_text, progress_console
 from reward_agent.cli.settings import (
     Json,
     RunName,

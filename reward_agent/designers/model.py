@@ -42,13 +42,7 @@ from reward_agent.errors import (
     TruncatedReplyError,
 )
 from reward_agent.evaluation.wish import Wish
-from reward_agent.llm.chat import (
-    MAX_REPLY_CHARS,
-    ChatModel,
-    ChatRequest,
-    Completion,
-    read_reply,
-)
+from reward_agent.llm.chat import MAX_REPLY_CHARS, ChatModel, ChatRequest, Completion, read_reply
 from reward_agent.records.outcomes import Outcome
 from reward_agent.rewards.language import METRIC_ENTRY, REWARD_ENTRY
 from reward_agent.types import Analysis, Critique, Finding, Record, RewardProgram

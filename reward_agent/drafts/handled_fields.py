@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from reward_agent.drafts.field import (
-    DraftField,
-    bare,
-    play,
-    quote,
-    read_place,
-    refer,
-    refer_tree,
-)
+from reward_agent.drafts.field import DraftField, bare, play, quote, read_place, refer, refer_tree
 from reward_agent.drafts.roles import Facts, Part
 from reward_agent.drafts.tools import Handling
 from reward_agent.drafts.tree import can_touch, find_number, list_ancestors

@@ -18,12 +18,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from reward_agent.definitions.card import (
-    CARD_FILE,
-    GYMNASIUM_ID,
-    MOST_NAME_CHARS,
-    make_identifier,
-)
+from reward_agent.definitions.card import CARD_FILE, GYMNASIUM_ID, MOST_NAME_CHARS, make_identifier
 from reward_agent.drafts import handover
 from reward_agent.drafts.env_source import EnvSource, find_own_env, is_env_id
 from reward_agent.errors import DataError, RewardAgentError, UnknownNameError, UsageError

@@ -12,12 +12,7 @@ from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.evaluation.metrics import Decision, Episode
-from reward_agent.evaluation.trajectories import (
-    DECIDED,
-    TRUNCATED,
-    Trajectories,
-    make_trajectories,
-)
+from reward_agent.evaluation.trajectories import DECIDED, TRUNCATED, Trajectories, make_trajectories
 from reward_agent.simulation.backends import find_backend, make_simulation
 from reward_agent.simulation.simulation import Simulation
 from reward_agent.simulation.state import FloatArray, State

@@ -18,13 +18,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from reward_agent.definitions.card import find_env_dir
-from reward_agent.errors import (
-    DataError,
-    JobError,
-    RewardAgentError,
-    SandboxError,
-    UsageError,
-)
+from reward_agent.errors import DataError, JobError, RewardAgentError, SandboxError, UsageError
 from reward_agent.executors import JobRequest
 from reward_agent.executors.journal import EXIT_FILE, ExitRecord
 from reward_agent.files import make_folder, read_bytes, read_capped, remove, write_atomic

@@ -21,11 +21,7 @@ from typing import Any
 
 from reward_agent.errors import JobError, UsageError
 from reward_agent.executors.node import work
-from reward_agent.executors.remote import (
-    ClusterOptions,
-    NodeLost,
-    make_node_environment,
-)
+from reward_agent.executors.remote import ClusterOptions, NodeLost, make_node_environment
 from reward_agent.executors.slots import count_slots
 from reward_agent.records.jobs import RowCallback
 

@@ -17,11 +17,7 @@ from typing import TYPE_CHECKING, get_args
 
 from reward_agent.errors import DataError, Interrupted
 from reward_agent.executors import JobRequest, Place
-from reward_agent.executors.journal import (
-    read_earlier_times,
-    read_exit,
-    write_exit,
-)
+from reward_agent.executors.journal import read_earlier_times, read_exit, write_exit
 from reward_agent.records.disk import read_optional
 from reward_agent.records.jobs import JOB_FILE, Job, Lane, RowCallback
 from reward_agent.records.outcomes import CANCELLED, KILLED_FROM_OUTSIDE

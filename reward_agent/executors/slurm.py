@@ -26,11 +26,7 @@ from pathlib import Path
 from reward_agent.errors import DataError, UsageError
 from reward_agent.executors.node import ORDER_FILE, REPLY_FILE, ROWS_FILE
 from reward_agent.executors.parcel import digest_order
-from reward_agent.executors.remote import (
-    ClusterOptions,
-    NodeLost,
-    make_node_environment,
-)
+from reward_agent.executors.remote import ClusterOptions, NodeLost, make_node_environment
 from reward_agent.files import (
     make_folder,
     open_plain,

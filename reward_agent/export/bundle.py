@@ -26,22 +26,11 @@ from reward_agent.errors import DataError, RewardAgentError, UsageError
 from reward_agent.export.anonymous import Cleaner
 from reward_agent.files import list_names, read_bytes, read_text, write_atomic
 from reward_agent.learning.policy import MAX_POLICY_BYTES
-from reward_agent.llm.replies import (
-    REPLIES_FILE as DATABASE_FILE,
-)
-from reward_agent.llm.replies import (
-    read_calls,
-    read_replies,
-)
+from reward_agent.llm.replies import REPLIES_FILE as DATABASE_FILE
+from reward_agent.llm.replies import read_calls, read_replies
 from reward_agent.records.disk import read_record, refuse_odd_numbers
 from reward_agent.records.jobs import PROGRAM_FILE, RESULT_FILE, EvaluateResult
-from reward_agent.records.judgement import (
-    FRAMES_FILE,
-    JUDGEMENT_FILE,
-    SHOWN,
-    Judgement,
-    name_shown,
-)
+from reward_agent.records.judgement import FRAMES_FILE, JUDGEMENT_FILE, SHOWN, Judgement, name_shown
 from reward_agent.records.settings import list_settings
 from reward_agent.records.steering import STEERING_FILE
 from reward_agent.records.store import SESSION_FILE, Iteration, RunRecord, RunStore

@@ -33,12 +33,7 @@ from reward_agent.export.bundle import (
 )
 from reward_agent.files import guard, list_names, make_scratch, read_bytes, write_atomic
 from reward_agent.learning.policy import check_policy
-from reward_agent.llm.replies import (
-    CallRecord,
-    StoredReply,
-    read_replies,
-    write_replies,
-)
+from reward_agent.llm.replies import CallRecord, StoredReply, read_replies, write_replies
 from reward_agent.records.disk import read_record, refuse_odd_numbers
 from reward_agent.records.store import RunRecord, RunStore
 

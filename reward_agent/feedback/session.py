@@ -44,19 +44,9 @@ from reward_agent.feedback.rounds import (
     run_round,
 )
 from reward_agent.feedback.state import SessionState, make_shown
-from reward_agent.feedback.wishes import (
-    Question,
-    describe_measured,
-    find_measured,
-)
+from reward_agent.feedback.wishes import Question, describe_measured, find_measured
 from reward_agent.records.disk import read_record
-from reward_agent.records.events import (
-    Listener,
-    RoundAnswered,
-    SessionOpened,
-    WishMeasured,
-    ignore,
-)
+from reward_agent.records.events import Listener, RoundAnswered, SessionOpened, WishMeasured, ignore
 from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
 from reward_agent.records.options import RunOptions
 from reward_agent.records.outcomes import FINISHED, INTERRUPTED, Outcome

@@ -6,12 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.evaluation.wish import (
-    WishMeasure,
-    WishPoint,
-    choose_usual,
-    is_contradicted,
-)
+from reward_agent.evaluation.wish import WishMeasure, WishPoint, choose_usual, is_contradicted
 from reward_agent.feedback.records import AnyEntry, Meant, MeasuredRemark, Remarked
 
 

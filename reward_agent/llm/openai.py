@@ -13,13 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from reward_agent.errors import UsageError
-from reward_agent.llm.chat import (
-    ChatMessage,
-    ChatRequest,
-    Completion,
-    ReplyText,
-    make_reply_schema,
-)
+from reward_agent.llm.chat import ChatMessage, ChatRequest, Completion, ReplyText, make_reply_schema
 from reward_agent.llm.failures import (
     BLIND_WORDS,
     Endpoint,

@@ -15,14 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from reward_agent.errors import DataError
 from reward_agent.text import clean_text, format_number
-from reward_agent.types import (
-    Evaluation,
-    FileName,
-    FileRecord,
-    Finite,
-    OneLine,
-    Record,
-)
+from reward_agent.types import Evaluation, FileName, FileRecord, Finite, OneLine, Record
 
 JUDGEMENT_FILE = "judgement.json"
 FRAMES_FILE = "frames.png"

@@ -5,13 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reward_agent.designers.ideas import find_lineage
-from reward_agent.records.store import (
-    Candidate,
-    GivenReward,
-    RunRecord,
-    RunStore,
-    rank_candidates,
-)
+from reward_agent.records.store import Candidate, GivenReward, RunRecord, RunStore, rank_candidates
 from reward_agent.rewards.terms import TermFate, compare_terms
 
 

@@ -16,10 +16,7 @@ from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import GivenReward, RunStore
 from reward_agent.rewards.checks import check_program, render_findings
 from reward_agent.run.active import Lab
-from reward_agent.run.behaviours import (
-    RecordedBehaviours,
-    record_behaviours,
-)
+from reward_agent.run.behaviours import RecordedBehaviours, record_behaviours
 from reward_agent.run.probe import Recordings, run_probe
 from reward_agent.run.single import open_lab
 from reward_agent.run.translate import translate_reward

@@ -29,9 +29,7 @@ from reward_agent.definitions.task import (
 )
 from reward_agent.designers.roles import Team
 from reward_agent.designers.team import make_team
-from reward_agent.errors import (
-    UsageError,
-)
+from reward_agent.errors import UsageError
 from reward_agent.executors import Place
 from reward_agent.executors.registry import EXECUTORS, make_places
 from reward_agent.executors.remote import ClusterOptions
@@ -46,27 +44,12 @@ from reward_agent.records.events import (
     SandboxChosen,
     Warned,
 )
-from reward_agent.records.layers import (
-    ResolvedSettings,
-    resolve_settings,
-)
+from reward_agent.records.layers import ResolvedSettings, resolve_settings
 from reward_agent.records.options import RunOptions
 from reward_agent.records.settings import RunSettings
-from reward_agent.records.store import (
-    RunRecord,
-    RunStore,
-    check_run_name,
-    make_run_dir,
-    now_utc,
-)
+from reward_agent.records.store import RunRecord, RunStore, check_run_name, make_run_dir, now_utc
 from reward_agent.records.timing import TimeLedger
-from reward_agent.run.active import (
-    ActiveRun,
-    read_run_metric,
-    recording_end,
-    telling,
-    try_own_card,
-)
+from reward_agent.run.active import ActiveRun, read_run_metric, recording_end, telling, try_own_card
 from reward_agent.run.blame import Surroundings
 from reward_agent.run.estimate import estimate_design
 from reward_agent.run.given import keep_given, load_given, take_rewards

@@ -19,11 +19,7 @@ from reward_agent.records.jobs import (
 )
 from reward_agent.records.store import Candidate
 from reward_agent.run.active import ActiveRun, Lab, copy_into
-from reward_agent.run.behaviours import (
-    RecordedBehaviours,
-    record_behaviours,
-    score_behaviours,
-)
+from reward_agent.run.behaviours import RecordedBehaviours, record_behaviours, score_behaviours
 from reward_agent.run.evaluate import StoredEpisodes, collect_episodes
 from reward_agent.run.starts import count_states, read_states, try_unaided
 from reward_agent.sandbox.runner import JobExit

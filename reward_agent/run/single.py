@@ -39,11 +39,7 @@ from reward_agent.records.store import make_run_dir
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.source import defines_reward, parse_source
 from reward_agent.run.active import NO_METRIC, Lab, Metric, try_own_card
-from reward_agent.run.behaviours import (
-    describe_pose,
-    record_behaviours,
-    score_behaviours,
-)
+from reward_agent.run.behaviours import describe_pose, record_behaviours, score_behaviours
 from reward_agent.run.evaluate import (
     EVALUATION_SEED,
     N_FILMED,

@@ -31,13 +31,7 @@ from reward_agent.records.jobs import (
     TryMetricJob,
     TryMetricResult,
 )
-from reward_agent.records.trial import (
-    TRIAL_FILE,
-    MetricTrial,
-    RowKind,
-    TrialRow,
-    place_own_trial,
-)
+from reward_agent.records.trial import TRIAL_FILE, MetricTrial, RowKind, TrialRow, place_own_trial
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.adversary import Climb, climb_metric
 from reward_agent.run.behaviours import record_behaviours

@@ -11,12 +11,7 @@ from typing import Any
 
 from reward_agent.rewards.language import split_names
 from reward_agent.translation import arithmetic, nodes
-from reward_agent.translation.entry import (
-    Payer,
-    list_parameters,
-    weigh_table,
-    weigh_terms,
-)
+from reward_agent.translation.entry import Payer, list_parameters, weigh_table, weigh_terms
 from reward_agent.translation.environment import Environment
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.journal import ABSENT, list_cells

@@ -13,14 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reward_agent.translation import nodes
-from reward_agent.translation.values import (
-    Cells,
-    Function,
-    Instance,
-    Locals,
-    Untranslatable,
-    Word,
-)
+from reward_agent.translation.values import Cells, Function, Instance, Locals, Untranslatable, Word
 
 ARRAYS = """
 def append(a, b, **_): return np.concatenate((a, b))

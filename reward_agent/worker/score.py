@@ -6,11 +6,7 @@ from pathlib import Path
 
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.errors import DataError
-from reward_agent.evaluation.metrics import (
-    MetricFunction,
-    compile_generated_metric,
-    compile_metric,
-)
+from reward_agent.evaluation.metrics import MetricFunction, compile_generated_metric, compile_metric
 from reward_agent.evaluation.scoring import score_trajectories
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.jobs import TRAJECTORIES_FILE, RelabelJob, ScoreJob, ScoreResult

@@ -14,13 +14,7 @@ from support.cards import field, make_dog, make_robot
 import reward_agent
 from reward_agent.definitions.card import StateField, list_envs, load_env
 from reward_agent.definitions.paths import find_envs_dir
-from reward_agent.definitions.roles import (
-    COMMANDS,
-    ENTRIES,
-    OTHER_UNITS,
-    ROLES,
-    find_usual_role,
-)
+from reward_agent.definitions.roles import COMMANDS, ENTRIES, OTHER_UNITS, ROLES, find_usual_role
 
 PACKAGE = Path(reward_agent.__file__).parent
 

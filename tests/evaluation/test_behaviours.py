@@ -10,11 +10,7 @@ from support.scene import write_scene
 
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import apply_task, load_task
-from reward_agent.evaluation.behaviours import (
-    MOST_EXTREME,
-    Behaviours,
-    record_behaviours,
-)
+from reward_agent.evaluation.behaviours import MOST_EXTREME, Behaviours, record_behaviours
 from reward_agent.records.jobs import ALL_BEHAVIOURS, Behaviour
 
 

@@ -6,11 +6,7 @@ import pytest
 from reward_agent.errors import DataError
 from reward_agent.evaluation import arrays
 from reward_agent.evaluation.metrics import Episode
-from reward_agent.evaluation.trajectories import (
-    Trajectories,
-    join_trajectories,
-    make_trajectories,
-)
+from reward_agent.evaluation.trajectories import Trajectories, join_trajectories, make_trajectories
 
 
 @pytest.fixture

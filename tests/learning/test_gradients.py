@@ -9,13 +9,7 @@ from stable_baselines3.common.distributions import MultiCategoricalDistribution
 
 from reward_agent.definitions.learner import PPOSettings
 from reward_agent.learning.heads import Categorical, Gaussian, compute_log_probs
-from reward_agent.learning.ppo import (
-    Adam,
-    Networks,
-    Steps,
-    compute_gradient,
-    make_networks,
-)
+from reward_agent.learning.ppo import Adam, Networks, Steps, compute_gradient, make_networks
 
 SIZE, N_ACTIONS, N_CHOICES = 5, 2, (3, 2)
 FORMS = {

@@ -8,12 +8,7 @@ from typing import Any
 import pytest
 from support.chat import make_chat_model
 
-from reward_agent.errors import (
-    MissingKeyError,
-    ModelError,
-    RejectedKeyError,
-    UsageError,
-)
+from reward_agent.errors import MissingKeyError, ModelError, RejectedKeyError, UsageError
 from reward_agent.llm.calls import CallPolicy
 from reward_agent.llm.provider import PROVIDERS
 from reward_agent.testing import FakeLLMServer, HttpFault, Say

@@ -13,12 +13,7 @@ from reward_agent.errors import DataError
 from reward_agent.llm.budget import Budget, sum_usage
 from reward_agent.llm.calls import CalledChatModel
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, Completion
-from reward_agent.llm.replies import (
-    Replies,
-    make_cache_key,
-    read_calls,
-    read_replies,
-)
+from reward_agent.llm.replies import Replies, make_cache_key, read_calls, read_replies
 from reward_agent.types import Critique, Usage
 
 

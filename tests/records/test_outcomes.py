@@ -7,14 +7,7 @@ import json
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from reward_agent.records.outcomes import (
-    ACCEPTED,
-    FINISHED,
-    INTERRUPTED,
-    REVISED,
-    TRAINED,
-    Outcome,
-)
+from reward_agent.records.outcomes import ACCEPTED, FINISHED, INTERRUPTED, REVISED, TRAINED, Outcome
 
 # How every run so far says it, what it is, and what it is called for short.
 WORDS = [

@@ -11,11 +11,7 @@ from reward_agent.rewards import language
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.facade import MATH, NUMPY, make_globals
 from reward_agent.rewards.library import LIBRARY
-from reward_agent.rewards.program import (
-    CompiledReward,
-    compile_program,
-    load_functions,
-)
+from reward_agent.rewards.program import CompiledReward, compile_program, load_functions
 from reward_agent.simulation.state import State
 
 N = 8

@@ -11,13 +11,7 @@ import pytest
 from reward_agent.records.disk import write_record
 from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
 from reward_agent.records.outcomes import TRAINED, Outcome
-from reward_agent.records.store import (
-    Candidate,
-    Confirmation,
-    RunStore,
-    Winner,
-    rank_candidates,
-)
+from reward_agent.records.store import Candidate, Confirmation, RunStore, Winner, rank_candidates
 from reward_agent.run import confirm as confirmation
 from reward_agent.run import handover as stage
 from reward_agent.run.handover import film_winner

@@ -2,12 +2,7 @@ import numpy as np
 import pytest
 
 from reward_agent.summary.fields import choose_columns
-from reward_agent.summary.samples import (
-    _find_period,
-    choose_steps,
-    render_sample,
-    sample_episode,
-)
+from reward_agent.summary.samples import _find_period, choose_steps, render_sample, sample_episode
 from reward_agent.types import EpisodeScore
 
 
