@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -47,8 +44,9 @@ class RunSize(Record):
 def du_command(runs_dir: RunsDir = None, as_json: Json = False) -> None:
     """Show what each run and each diagnosis takes on disk, the largest last."""
     from reward_agent.records.store import list_kept
+    from reward_agent.sandbox.child import measure_folder
 
-    sizes = {folder.name: _measure(folder) for folder in list_kept(find_runs_dir(runs_dir))}
+    sizes = {folder.name: measure_folder(folder) for folder in list_kept(find_runs_dir(runs_dir))}
     ordered = sorted(sizes.items(), key=lambda item: item[1])
     if as_json:
         print_json([RunSize(run=name, bytes=size) for name, size in ordered])
@@ -66,13 +64,14 @@ def rm_command(
 ) -> None:
     """Delete runs and diagnoses, with everything in them; what is at work is left alone."""
     from reward_agent.records.store import RunStore, find_kept
+    from reward_agent.sandbox.child import measure_folder
 
     stores = {store.dir: store for store in (RunStore(find_kept(n, runs_dir)) for n in runs)}
     for store in stores.values():
         if store.is_locked():
             raise UsageError(f"a process works on run {store.dir.name}", "stop it first")
     if not yes:
-        _ask([f"{_measure(folder) / _MIB:,.1f} MiB  {folder}" for folder in stores])
+        _ask([f"{measure_folder(folder) / _MIB:,.1f} MiB  {folder}" for folder in stores])
     for folder in stores:
         shutil.rmtree(folder)  # it follows no link
         print_text(f"deleted {folder}")
@@ -178,17 +177,3 @@ def _ask(lines: list[str]) -> None:
     progress_console.print("Delete for good? [y/N]")
     if read_answer() not in ("y", "yes"):
         raise UsageError("nothing was deleted", "")
-
-
-def _measure(folder: Path) -> int:
-    """Return the bytes of the files in a folder; links are not followed."""
-
-    def list_sizes(place: str | Path) -> Iterator[int]:
-        with os.scandir(place) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    yield from list_sizes(entry.path)
-                else:
-                    yield entry.stat(follow_symlinks=False).st_size
-
-    return sum(list_sizes(folder))
