@@ -391,6 +391,7 @@ class TrainingResult(FileRecord):
     wall_s: Seconds
     steps_per_s: float = Field(ge=0)
     snapshots: tuple[Snapshot, ...] = ()
+    recordings: tuple[FileName, ...] = Field((), max_length=100, description="of some episodes")
     points: tuple[TrainingPoint, ...] = ()
     terms: tuple[TermCurve, ...] = Field((), max_length=MOST_TERMS)
     starts: tuple[StartUse, ...] = Field((), max_length=MOST_STARTS)

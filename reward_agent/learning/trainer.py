@@ -32,6 +32,7 @@ class Trainer:
 
     Attributes:
         snapshots: the policies saved so far.
+        job_dir: where all of it is kept.
         course: what the training paid in each tenth of it, by the env steps at its end.
     """
 
@@ -40,7 +41,7 @@ class Trainer:
     ) -> None:
         self.snapshots: list[Snapshot] = []
         self.course: dict[int, Stretch] = {}
-        self._job, self._job_dir = job, job_dir
+        self._job, self.job_dir = job, job_dir
         self._open: Stretch | None = None
         self._row: Stretch | None = None
         self._earlier = TimeUse()
@@ -130,11 +131,11 @@ class Trainer:
             "seed": job.seed,
         }
         header = policy.header.model_copy(update=origin)
-        save_policy(self._job_dir / name, replace(policy, header=header))
+        save_policy(self.job_dir / name, replace(policy, header=header))
         self.snapshots.append(Snapshot(total_timesteps=steps, file=name))
 
     def _append_progress(self, stretch: Stretch) -> None:
-        path = self._job_dir / PROGRESS_FILE
+        path = self.job_dir / PROGRESS_FILE
         n = stretch.n_episodes
         paid = zip(stretch.names, stretch.episode_pay, strict=True)
         row = {
@@ -163,7 +164,7 @@ class Trainer:
             "starts": self.env.starts.to_plain() if self.env.starts else [],
         }
         arrays: dict[str, Any] = {**self.learner.read_state(), "record": json.dumps(record)}
-        path = self._job_dir / CHECKPOINT_FILE
+        path = self.job_dir / CHECKPOINT_FILE
         partial = path.with_suffix(".partial")
         with partial.open("wb") as file:
             np.savez(file, **arrays)

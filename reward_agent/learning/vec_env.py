@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard
+from reward_agent.learning.episode_log import EpisodeLog
 from reward_agent.learning.stages import Practice
 from reward_agent.learning.starts import TrainingStarts
 from reward_agent.learning.term_log import Stretch, TermLog
@@ -74,6 +75,7 @@ class RewardVecEnv:
         stage_steps: most control steps of an episode while the reward's first, second, … stage is
             practised.
         starts: where some episodes begin, unless all begin as the card says.
+        log: records some of the episodes that begin as the card says.
 
     Attributes:
         n_envs: number of simulations N.
@@ -89,8 +91,9 @@ class RewardVecEnv:
         reward: Reward,
         stage_steps: Sequence[int] = (),
         starts: TrainingStarts | None = None,
+        log: EpisodeLog | None = None,
     ) -> None:
-        self.card, self.n_envs, self.starts = card, simulation.n_sims, starts
+        self.card, self.n_envs, self.starts, self.log = card, simulation.n_sims, starts, log
         simulation.starter = starts
         self.terms = TermLog(simulation.n_sims)
         self.practice: Practice | None = None
@@ -119,7 +122,9 @@ class RewardVecEnv:
         """Start all episodes anew and return the observation (N, observation_size)."""
         self._simulation.reset()
         self._lengths[:] = 0
-        self._state = self._simulation.read_state()
+        if self.log is not None:
+            self.log.forget()
+        self._state = self._read_first(np.arange(self.n_envs))
         self._payment.begin(self._state)
         if self.practice:
             self.practice.begin()
@@ -148,6 +153,8 @@ class RewardVecEnv:
         self._simulation.step(action)
         stepped = time.perf_counter()
         next_state = self._simulation.read_state()
+        if self.log is not None:
+            next_state = self.log.add(next_state, action)
         observation = self._simulation.observation.astype(np.float32)
         terminated = self._simulation.find_terminated()
         is_over = terminated
@@ -194,6 +201,14 @@ class RewardVecEnv:
         stretch = self.terms.pop()
         return replace(stretch, stages=self.practice.pop()) if self.practice else stretch
 
+    def _read_first(self, ids: NDArray[np.intp]) -> State:
+        """Return the states as the reward is given them, where some episodes have just begun."""
+        state = self._simulation.read_state()
+        if self.log is None:
+            return state
+        own = ids if self.starts is None else ids[self.starts.origins[ids] < 0]
+        return self.log.begin(own, state)
+
     def _end_episodes(
         self,
         done: NDArray[np.bool_],
@@ -203,11 +218,13 @@ class RewardVecEnv:
         """Begin the next episodes in the simulations whose episode ended."""
         ids = np.flatnonzero(done)
         ended = Ended(ids, ~terminated[ids], observation[ids])
+        if self.log is not None:
+            self.log.end(ids, terminated)
         self._simulation.reset(ids)
         self._lengths[ids] = 0
-        self._state = self._simulation.read_state()
         if self.practice:
             self.practice.end(ids)
+        self._state = self._read_first(ids)
         self._payment.restart(ids, self._state)
         if self.practice:
             self.practice.restart(ids)

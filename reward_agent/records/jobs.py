@@ -29,6 +29,7 @@ from reward_agent.definitions.start import TrainingStart
 from reward_agent.definitions.tables import Prose
 from reward_agent.errors import DataError
 from reward_agent.records.draft import Draft, DraftOptions, Lines
+from reward_agent.records.exploration import Exploration
 from reward_agent.records.gates import GateSummary
 from reward_agent.records.trial import TrialRow
 from reward_agent.types import (
@@ -137,6 +138,7 @@ class Job(FileRecord):
         wall_s: its wall clock; None: the run's setting.
         cpu_s: its processor time; None: as much as the wall clock allows.
         reach: the field that says how far it goes, if with a larger number it is the same job.
+        extras: fields that ask for more than the job is for: with others it is the same.
     """
 
     result_type: ClassVar[type[FileRecord]]
@@ -150,6 +152,7 @@ class Job(FileRecord):
     wall_s: ClassVar[float | None] = _SHORT_S
     cpu_s: ClassVar[int | None] = None
     reach: ClassVar[str | None] = None
+    extras: ClassVar[tuple[str, ...]] = ()
 
     kind: str
     card: EnvCard
@@ -183,11 +186,12 @@ class Job(FileRecord):
         return TryCardJob(card=self.card), {}
 
     def digest(self) -> str:
-        """Return its identity: the digest of all that it asks for, but for how far it goes.
+        """Return its identity: the digest of all that it asks for, but for how far, and extras.
 
         Where the environment lies is no part of it: a node of a cluster has it elsewhere.
         """
-        excluded: dict[str, Any] = {"card": {"folder"}} | ({self.reach: True} if self.reach else {})
+        excluded: dict[str, Any] = {"card": {"folder"}}
+        excluded |= {name: True for name in (self.reach, *self.extras) if name}
         return hashlib.sha256(self.model_dump_json(exclude=excluded).encode()).hexdigest()
 
     def check_result(self, result: Any, folder: Path) -> None:
@@ -253,13 +257,15 @@ class TrainJob(Job):
 
     Writes ``policy_<steps>.safetensors`` at about ``n_points`` evenly spaced points of
     ``total_timesteps``, ``progress.csv`` and a checkpoint of its own from which a later job in the
-    same folder with a larger ``until_timesteps`` goes on.
+    same folder with a larger ``until_timesteps`` goes on. Of a sample of its episodes the fields in
+    ``recorded`` are left in ``episodes_<steps>.npz``, a file for each of these jobs.
     """
 
     result_type = TrainingResult
     activity = "child start"
     wall_s = None
     reach = "until_timesteps"
+    extras = ("recorded",)
 
     kind: Literal["train"] = "train"
     program_sha256: str
@@ -272,6 +278,7 @@ class TrainJob(Job):
     stage_steps: tuple[int, ...] = Field(
         (), max_length=MOST_STAGES, description="most of an episode while that stage is practised"
     )
+    recorded: tuple[str, ...] = Field((), description="fields; none: no episode is recorded")
     most_s: float | None = Field(None, gt=0, description="wall time after which it ends early")
     initial_policy_sha256: Sha256 | None = Field(
         None, description="of initial.safetensors, the policy that the training begins with"
@@ -488,6 +495,21 @@ class TryMetricJob(ScoreJob):
     kind: Literal["try_metric"] = "try_metric"  # type: ignore[assignment]
     sentence: Prose
     target_score: Finite | None = Field(None, description="what the metric calls done")
+
+
+class ExploreResult(ScoreResult):
+    """What a metric says of recorded episodes of a training. Untrusted."""
+
+    exploration: Exploration | None = None
+
+
+class ExploreJob(ScoreJob):
+    """A metric over the ``recordings`` that a training left of its episodes."""
+
+    result_type = ExploreResult
+
+    kind: Literal["explore"] = "explore"  # type: ignore[assignment]
+    recordings: tuple[FileName, ...]
 
 
 # Of an episode that the card ended: what is paid for its end.
@@ -736,8 +758,8 @@ class DraftJob(Job):
 
 JOBS: tuple[type[Job], ...] = (
     ProbeJob, TrainJob, ClimbJob, EvaluateJob, FilmJob, FramesJob, ScoreJob, TryMetricJob,
-    RelabelJob, RecordJob, TranslateJob, ReadSb3Job, CheckEnvJob, TryCardJob, TryMeaningJob,
-    DraftJob,
+    ExploreJob, RelabelJob, RecordJob, TranslateJob, ReadSb3Job, CheckEnvJob, TryCardJob,
+    TryMeaningJob, DraftJob,
 )  # fmt: skip
 
 

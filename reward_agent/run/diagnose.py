@@ -43,7 +43,13 @@ from reward_agent.rewards.terms import read_terms
 from reward_agent.run.active import NO_METRIC, Lab, try_own_card
 from reward_agent.run.behaviours import record_behaviours, score_behaviours
 from reward_agent.run.estimate import expect_analysis
-from reward_agent.run.evaluate import EVALUATION_SEED, EvaluationPlan, evaluate_policies, relabel
+from reward_agent.run.evaluate import (
+    EVALUATION_SEED,
+    EvaluationPlan,
+    evaluate_policies,
+    explore,
+    relabel,
+)
 from reward_agent.run.given import GIVEN_IDEA, ORIGINAL_FILE, TakenReward, take_rewards
 from reward_agent.run.probe import Recordings, run_probe
 from reward_agent.run.single import Progress, choose_metric, open_lab, resolve
@@ -198,7 +204,12 @@ class _Examination:
         """Return the training; None, and why, where the program failed in it."""
         settings = self.lab.settings
         request = make_training(
-            self.lab, self.taken.program, self._training_dir, settings.seed, until=settings.steps
+            self.lab,
+            self.taken.program,
+            self._training_dir,
+            settings.seed,
+            until=settings.steps,
+            is_recorded=True,
         )
         tell = self.on_progress
         report = None if tell is None else lambda _, row: tell(row)
@@ -228,6 +239,7 @@ class _Examination:
             evaluated,
             Trajectories.load(place / TRAJECTORIES_FILE),
             relabelled,
+            exploration=explore(lab, self.folder / "explore", self._training_dir, training),
         )
         evidence = PayEvidence(
             lab.card,

@@ -22,6 +22,7 @@ from reward_agent.evaluation.trajectories import Trajectories, join_trajectories
 from reward_agent.files import read_capped, remove
 from reward_agent.learning.policy import MAX_POLICY_BYTES, check_policy
 from reward_agent.records.disk import read_optional, write_record, write_text
+from reward_agent.records.exploration import Exploration
 from reward_agent.records.jobs import (
     CHECKPOINT_FILE,
     FOOTAGE_FILE,
@@ -35,6 +36,8 @@ from reward_agent.records.jobs import (
     Behaviour,
     EvaluateJob,
     EvaluateResult,
+    ExploreJob,
+    ExploreResult,
     FilmJob,
     FilmResult,
     FilmStyle,
@@ -384,7 +387,7 @@ def evaluate_candidate(
     evaluated = evaluate_training(run, evaluation_dir, training_dir, result, candidate.id, course)
     write_record(folder / "evaluation.json", evaluated)
     program = RewardProgram(store.read_program(candidate.iteration, candidate.id))
-    _summarise(run, folder, evaluation_dir, program, result, evaluated)
+    _summarise(run, folder, training_dir, evaluation_dir, program, result, evaluated)
     return candidate.model_copy(
         update={
             "total_timesteps": result.total_timesteps,
@@ -572,6 +575,7 @@ def draw(
 def _summarise(
     run: ActiveRun,
     candidate_dir: Path,
+    training_dir: Path,
     evaluation_dir: Path,
     program: RewardProgram,
     training: TrainingResult,
@@ -581,6 +585,7 @@ def _summarise(
     job_dir = candidate_dir / "relabel"
     relabelled = relabel(run, job_dir, evaluation_dir, program)
     probe = read_optional(candidate_dir / "probe.json", ProbeReport)
+    seen = explore(run, candidate_dir / "explore", training_dir, training)
     with run.ledger.spend("summary"):
         trajectories = Trajectories.load(evaluation_dir / TRAJECTORIES_FILE)
         summary = summarise(
@@ -592,10 +597,41 @@ def _summarise(
             relabelled,
             read_memory(job_dir / MEMORY_FILE, trajectories),
             probe.starts if probe else (),
+            seen,
         )
         write_record(candidate_dir / "summary.json", summary)
         write_text(candidate_dir / "summary.md", render_summary(summary))
+    if training.total_timesteps >= run.settings.steps:  # it does not go on
+        for name in training.recordings:
+            remove(training_dir / name)
     return summary
+
+
+def explore(
+    run: Lab, job_dir: Path, training_dir: Path, training: TrainingResult
+) -> Exploration | None:
+    """Have the metric score the episodes that a training recorded of itself, in the sandbox.
+
+    The reward program is not there, nor is the metric where a policy is trained.
+    """
+    names = training.recordings
+    if run.metric.sha256 is None or not all((training_dir / name).is_file() for name in names):
+        return None
+    files = {name: read_capped(training_dir / name, MAX_RECORDING_BYTES) for name in names}
+    if not files:
+        return None
+    job = ExploreJob(
+        card=run.card,
+        metric_sha256=run.metric.sha256,
+        is_trusted=run.metric.is_trusted,
+        recordings=names,
+    )
+    assert run.metric.source is not None
+    files[METRIC_FILE] = run.metric.source.encode()
+    job_exit = run.run_job(job, job_dir, files)
+    for name in names:
+        remove(job_dir / name)
+    return job_exit.result.exploration if isinstance(job_exit.result, ExploreResult) else None
 
 
 def relabel(

@@ -24,6 +24,7 @@ from reward_agent.records.store import RunStore
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.starts import read_states
 from reward_agent.sandbox.runner import JobExit
+from reward_agent.summary.exploration import list_recorded
 from reward_agent.types import Evaluation, RewardProgram, TrainingResult
 
 
@@ -68,8 +69,13 @@ class Finish:
         return self.result is not None and self.result.outcome.kind == "cut"
 
 
-def train_until(run: ActiveRun, entrants: Sequence[Entrant], until: int) -> list[Finish]:
-    """Train each entrant up to ``until`` steps, side by side as far as there are slots."""
+def train_until(
+    run: ActiveRun, entrants: Sequence[Entrant], until: int, *, is_recorded: bool = False
+) -> list[Finish]:
+    """Train each entrant up to ``until`` steps, side by side as far as there are slots.
+
+    Where it is to be told what exploration met, some of the episodes are recorded.
+    """
     requests = [
         make_training(
             run,
@@ -79,6 +85,7 @@ def train_until(run: ActiveRun, entrants: Sequence[Entrant], until: int) -> list
             until=until,
             initial=read_initial_policy(entrant.candidate_dir),
             states=read_states(entrant.candidate_dir.parents[1]),
+            is_recorded=is_recorded,
         )
         for entrant in entrants
     ]
@@ -106,10 +113,12 @@ def make_training(
     until: int,
     initial: bytes | None = None,
     states: bytes | None = None,
+    is_recorded: bool = False,
 ) -> JobRequest:
     """Return the job of a training up to some env steps, its input files in its folder.
 
     Without an ``initial`` policy it begins with a new one. ``states`` are a round's recorded ones.
+    Where it ``is_recorded``, a sample of its episodes is left for ``run.evaluate.explore``.
     """
     files = {PROGRAM_FILE: program.source.encode()}
     if initial is not None:
@@ -130,6 +139,7 @@ def make_training(
         learner=card.learner,
         starts=choices.starts,
         stage_steps=choices.stage_steps,
+        recorded=list_recorded(card, lab.metric.source) if is_recorded else (),
         most_s=lab.find_training_clock(card),
         initial_policy_sha256=hashlib.sha256(initial).hexdigest() if initial else None,
     )

@@ -180,6 +180,11 @@ class BatchSimulation(Simulation):
         number = known.index(check_object(known, "keyframe", name))
         return {"qpos": self.model.key_qpos[number], "qvel": self.model.key_qvel[number]}
 
+    def show(self, fields: Collection[str] | None) -> None:
+        """Have ``read_state`` return some fields only; a step then computes no more than these."""
+        super().show(fields)
+        self._stage = _choose_stage(self.card, list_needed(self.card, self._field_readers))
+
     def scatter(self) -> bool:
         """Put every joint anywhere in its range, what floats within 1 m, all in motion."""
         generator, model = np.random.default_rng(0), self.model

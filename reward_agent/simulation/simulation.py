@@ -69,7 +69,7 @@ class Simulation(ABC):
         }
         self._read_observation = readers["observation"]
         names = [field.name for field in card.fields] if fields is None else fields
-        self._field_readers = {name: readers[name] for name in names}
+        self._all_readers = self._field_readers = {name: readers[name] for name in names}
         self._set_ranges(readers)
 
     @abstractmethod
@@ -206,6 +206,14 @@ class Simulation(ABC):
     def read_state(self) -> State:
         """Return the fields of all simulations, in fresh arrays that are safe to keep."""
         return State({name: _copy(read) for name, read in self._field_readers.items()})
+
+    def show(self, fields: Collection[str] | None) -> None:
+        """Have ``read_state`` return some of the fields only, until it is told otherwise.
+
+        What is not shown need not be measured. None shows all.
+        """
+        names = self._all_readers if fields is None else fields
+        self._field_readers = {name: self._all_readers[name] for name in names}
 
     def find_terminated(self) -> NDArray[np.bool_]:
         """Return ``(N,)``: which have left a healthy range, or cannot go on; NaN is not healthy."""

@@ -248,3 +248,15 @@ def find_airborne(card: EnvCard, episode: Episode) -> NDArray[np.bool_]:
     if not touching:
         return np.zeros(episode.n_steps + 1, dtype=bool)
     return np.asarray(~np.any(touching, axis=0))
+
+
+def list_touching(card: EnvCard, episode: Episode, step: int) -> list[str]:
+    """Return the parts that touch the floor in a state."""
+    touching = [f for f in list_contacts(card) if episode.fields[f.name][step] > 0.5]
+    return [name_contact(field) for field in touching]
+
+
+def find_runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return the start and the end (exclusive) of each stretch of True."""
+    edges = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
+    return list(zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True))

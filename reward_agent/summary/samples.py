@@ -14,12 +14,14 @@ from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.trajectories import TRUNCATED
 from reward_agent.summary.fields import (
     Column,
-    find_airborne,
     find_column,
+    find_runs,
     list_contacts,
+    list_touching,
     make_column,
     name_contact,
 )
+from reward_agent.summary.motions import list_flights
 from reward_agent.text import format_number, render_table
 from reward_agent.types import EpisodeScore, Finite, Record
 
@@ -187,13 +189,8 @@ def _sample_state(
         time_s=step * episode.control_dt,
         event=label,
         values=tuple(float(column.read(episode)[step]) for column in columns),
-        touching=tuple(_list_touching(card, episode, step)),
+        touching=tuple(list_touching(card, episode, step)),
     )
-
-
-def _list_touching(card: EnvCard, episode: Episode, step: int) -> list[str]:
-    touching = [f for f in list_contacts(card) if episode.fields[f.name][step] > 0.5]
-    return [name_contact(field) for field in touching]
 
 
 # What a posture is told by, best first; an environment without any gives its first two scalars.
@@ -201,8 +198,6 @@ _HEIGHTS = ("com_height", "height", "object_height", "fixture_position")
 _TILTS = ("pitch", "pole_angle", "up", "object_target_distance", "target_distance")
 # A range below this share of the card's is noise, not an extreme worth a word.
 _NOTABLE = 0.05
-# A bounce shorter than this is no flight.
-_FLIGHT_S = 0.03
 
 
 @dataclass(frozen=True)
@@ -292,12 +287,6 @@ def find_posture(card: EnvCard) -> list[Column]:
     return found or [make_column(field) for field in scalars[:2]]
 
 
-def find_runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return the start and the end (exclusive) of each stretch of True."""
-    edges = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
-    return list(zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True))
-
-
 def _find_falls(card: EnvCard, episode: Episode) -> list[Moment]:
     """Return when each part that is no foot first touches the floor, and is off it for good."""
     moments = []
@@ -316,17 +305,14 @@ def _find_falls(card: EnvCard, episode: Episode) -> list[Moment]:
 
 def _find_flight(card: EnvCard, episode: Episode) -> list[Moment]:
     """Return take-off and landing of the longest flight that began on the floor."""
-    runs = [run for run in find_runs(find_airborne(card, episode)) if run[0] > 0]
-    if not runs:
+    flights = list_flights(card, episode)
+    if not flights:
         return []
-    start, stop = max(runs, key=lambda run: run[1] - run[0])
-    flight_s = (stop - start) * episode.control_dt
-    if flight_s < _FLIGHT_S:
-        return []
-    moments = [Moment(int(start), f"takes off, flies {flight_s:.2f} s", 4, "take-off")]
+    flight, dt = max(flights, key=lambda flight: flight.duration_s), episode.control_dt
+    start, stop = round(flight.start_s / dt), round((flight.start_s + flight.duration_s) / dt)
+    moments = [Moment(start, f"takes off, flies {flight.duration_s:.2f} s", 4, "take-off")]
     if stop <= episode.n_steps:
-        landed = ", ".join(_list_touching(card, episode, stop))
-        moments.append(Moment(int(stop), f"lands on {landed}", 4, "landing"))
+        moments.append(Moment(stop, f"lands on {flight.end}", 4, "landing"))
     return moments
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import TaskSpec
@@ -14,6 +15,7 @@ from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.scoring import count_kinds, rank_episodes
 from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.records.exploration import Exploration, Lack, Motion
 from reward_agent.records.gates import ConditionCount, GateSummary
 from reward_agent.records.jobs import EvaluateResult, RelabelResult
 from reward_agent.summary.course import (
@@ -29,6 +31,7 @@ from reward_agent.summary.course import (
     summarise_terms,
 )
 from reward_agent.summary.diagnostics import Case, Diagnosis, diagnose
+from reward_agent.summary.exploration import find_lack, render_exploration
 from reward_agent.summary.fields import (
     Column,
     ContactSummary,
@@ -39,6 +42,7 @@ from reward_agent.summary.fields import (
     summarise_fields,
 )
 from reward_agent.summary.memory import add_memory, make_memory_columns
+from reward_agent.summary.motions import list_motions, render_motions
 from reward_agent.summary.samples import EpisodeSample, render_sample, sample_episode
 from reward_agent.text import format_number, format_share, format_steps
 from reward_agent.types import (
@@ -92,6 +96,9 @@ class TrajectorySummary(FileRecord):
     diagnoses: tuple[Diagnosis, ...] = ()
     starts: tuple[StartUse, ...] = ()
     start_trials: tuple[StartTrial, ...] = ()
+    motions: tuple[Motion, ...] = Field((), description="of the first of the episodes")
+    exploration: Exploration | None = None
+    lack: Lack | None = None
 
 
 def summarise(
@@ -103,6 +110,7 @@ def summarise(
     relabelled: RelabelResult | None = None,
     memory: Mapping[str, NDArray[np.float64]] | None = None,
     starts: Sequence[StartTrial] = (),
+    exploration: Exploration | None = None,
 ) -> TrajectorySummary:
     """Return the summary of a training's best policy.
 
@@ -115,6 +123,7 @@ def summarise(
         relabelled: pay of the terms in these, if it is known.
         memory: what the program remembers after each step of these, all end to end.
         starts: what was tried of the states that the training also began in.
+        exploration: what the metric says of episodes of the training itself.
 
     Raises:
         DataError: the episodes are not of the environment, or less than were scored.
@@ -130,6 +139,7 @@ def summarise(
     terms = summarise_terms(training, evaluated, relabelled)
     text = f"{task.description} {task.criterion}"
     case = Case(card, task.target_score, course, terms, evaluated.best, episodes, text)
+    samples = _sample_episodes(card, [*columns[:_N_COLUMNS], *remembered], evaluated.best, episodes)
     return TrajectorySummary(
         env=card.name,
         task=task.name,
@@ -145,14 +155,15 @@ def summarise(
         ends=_count_ends(evaluated.best),
         fields=summarise_fields(columns, episodes),
         contacts=summarise_contacts(card, episodes),
-        episodes=_sample_episodes(
-            card, [*columns[:_N_COLUMNS], *remembered], evaluated.best, episodes
-        ),
+        episodes=samples,
         gates=relabelled.gates if relabelled else (),
         conditions=relabelled.conditions if relabelled else (),
         diagnoses=diagnose(case),
         starts=training.starts,
         start_trials=tuple(starts),
+        motions=list_motions(card, episodes[samples[0].index]),
+        exploration=exploration,
+        lack=find_lack(case, exploration),
     )
 
 
@@ -164,7 +175,11 @@ def render_summary(summary: TrajectorySummary) -> str:
         sections.append(render_gates(summary.conditions, "Conditions of the metric"))
     if summary.gates:
         sections.append(render_gates(summary.gates, "Gates of the program"))
-    rendered = map(render_sample, summary.episodes)
+    if summary.exploration:
+        sections.append(render_exploration(summary.exploration, summary.best, summary.lack))
+    rendered = [render_sample(sample) for sample in summary.episodes]
+    if summary.motions:
+        rendered[0] += f"\n{render_motions(summary.motions)}"
     sections += [text[0].upper() + text[1:] for text in rendered]
     sections.append(_render_diagnoses(summary.diagnoses))
     return "\n\n".join(sections) + "\n"

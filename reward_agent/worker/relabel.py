@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.errors import DataError
 from reward_agent.evaluation.conditions import summarise_conditions
 from reward_agent.evaluation.trajectories import Trajectories
@@ -26,8 +25,8 @@ from reward_agent.rewards.gates import summarise_gates
 from reward_agent.rewards.language import STAGE_MEMORY
 from reward_agent.rewards.program import compile_program, read_program
 from reward_agent.rewards.replay import EpisodePay, replay_episodes
-from reward_agent.types import FINISHED, RewardProgram, StageCount, name_failure
-from reward_agent.worker.score import compile_job
+from reward_agent.types import FINISHED, StageCount, name_failure
+from reward_agent.worker.score import compile_job, read_metric
 
 TERMS_FILE = "terms.npz"
 
@@ -67,9 +66,7 @@ def _read_metric(job: RelabelJob, job_dir: Path, stored: Trajectories) -> tuple[
     """Return what the metric's own conditions did; nothing where it fails, or there is none."""
     if job.metric_sha256 is None:
         return ()
-    source = (job_dir / METRIC_FILE).read_text(encoding="utf-8")
-    if RewardProgram(source).sha256 != job.metric_sha256:
-        raise DataError(f"{job_dir / METRIC_FILE} is not the metric of the job", "run it again")
+    source = read_metric(job, job_dir)
     episodes = [stored.episode(i) for i in range(len(stored.ends))]
     try:
         metric = compile_job(job, source)

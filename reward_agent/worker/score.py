@@ -19,9 +19,7 @@ def run(job: ScoreJob, job_dir: Path) -> ScoreResult:
     Raises:
         DataError: the metric or the trajectories in the folder are not those of the job.
     """
-    source = (job_dir / METRIC_FILE).read_text(encoding="utf-8")
-    if RewardProgram(source).sha256 != job.metric_sha256:
-        raise DataError(f"{job_dir / METRIC_FILE} is not the metric of the job", "run it again")
+    source = read_metric(job, job_dir)
     trajectories = Trajectories.load(job_dir / TRAJECTORIES_FILE)
     try:
         metric = compile_job(job, source)
@@ -32,6 +30,18 @@ def run(job: ScoreJob, job_dir: Path) -> ScoreResult:
     except SystemExit as error:
         return ScoreResult(outcome=name_failure(f"{type(error).__name__}: {error}"))
     return ScoreResult(outcome=FINISHED, evaluation=evaluation)
+
+
+def read_metric(job: ScoreJob | RelabelJob, job_dir: Path) -> str:
+    """Return the text of a job's metric.
+
+    Raises:
+        DataError: it is not the job's.
+    """
+    source = (job_dir / METRIC_FILE).read_text(encoding="utf-8")
+    if RewardProgram(source).sha256 != job.metric_sha256:
+        raise DataError(f"{job_dir / METRIC_FILE} is not the metric of the job", "run it again")
+    return source
 
 
 def compile_job(job: ScoreJob | RelabelJob, source: str) -> MetricFunction:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reward_agent.definitions.learner import LEARNERS
+from reward_agent.learning.episode_log import EpisodeLog
 from reward_agent.learning.learner import TrainingFailure
 from reward_agent.learning.starts import TrainingStarts
 from reward_agent.learning.trainer import Trainer, make_term_curves, make_training_points
@@ -19,6 +20,7 @@ from reward_agent.rewards.program import compile_program, read_program
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.simulation.backends import make_simulation
 from reward_agent.types import FINISHED, TrainingResult, WorkOutcome, name_failure
+from reward_agent.worker.explore import keep_episodes
 from reward_agent.worker.starts import make_bank
 
 
@@ -47,7 +49,21 @@ def run(job: TrainJob, job_dir: Path) -> TrainingResult:
 
 def finish(job: TrainJob, trainer: Trainer) -> TrainingResult:
     """Train up to the job's ``until_timesteps`` and return what came of it."""
-    return _make_result(job, trainer, _train(trainer))
+    begun, outcome = trainer.learner.num_timesteps, _train(trainer)
+    total, wall_s = trainer.learner.num_timesteps, trainer.wall_s
+    return TrainingResult(
+        outcome=outcome,
+        seed=job.seed,
+        total_timesteps=total,
+        wall_s=wall_s,
+        steps_per_s=total / wall_s,
+        snapshots=tuple(trainer.snapshots),
+        recordings=keep_episodes(trainer, begun),
+        starts=trainer.env.starts.summarise() if trainer.env.starts else (),
+        points=make_training_points(trainer.course, trainer.env.stages),
+        terms=make_term_curves(trainer.course, job.card.max_episode_steps),
+        timing=trainer.timing,
+    )
 
 
 def _make_trainer(job: TrainJob, job_dir: Path, source: str) -> Trainer:
@@ -55,11 +71,13 @@ def _make_trainer(job: TrainJob, job_dir: Path, source: str) -> Trainer:
     fields = find_read_fields(source, job.card) or ["observation"]
 
     def make_env(seed: int) -> RewardVecEnv:
-        n_envs = job.learner.get("n_envs")
-        simulation = make_simulation(job.card, n_envs, seed, fields, is_randomised=True)
+        n_envs, read = job.learner.get("n_envs"), [*fields, *job.recorded]
+        simulation = make_simulation(job.card, n_envs, seed, read, is_randomised=True)
         bank = make_bank(simulation, source, job_dir)
         starts = TrainingStarts(simulation, job.starts, seed, bank) if job.starts else None
-        return RewardVecEnv(job.card, simulation, reward, job.stage_steps, starts)
+        total = job.total_timesteps
+        log = EpisodeLog(simulation, fields, job.recorded, total) if job.recorded else None
+        return RewardVecEnv(job.card, simulation, reward, job.stage_steps, starts, log)
 
     return Trainer(job, job_dir, make_env)
 
@@ -79,19 +97,3 @@ def _train(trainer: Trainer) -> WorkOutcome:
 def _describe(error: ContractError | TrainingFailure) -> WorkOutcome:
     rule = f"{error.rule}: " if isinstance(error, ContractError) else ""
     return name_failure(f"{rule}{error}")
-
-
-def _make_result(job: TrainJob, trainer: Trainer, outcome: WorkOutcome) -> TrainingResult:
-    total, wall_s = trainer.learner.num_timesteps, trainer.wall_s
-    return TrainingResult(
-        outcome=outcome,
-        seed=job.seed,
-        total_timesteps=total,
-        wall_s=wall_s,
-        steps_per_s=total / wall_s,
-        snapshots=tuple(trainer.snapshots),
-        points=make_training_points(trainer.course, trainer.env.stages),
-        terms=make_term_curves(trainer.course, job.card.max_episode_steps),
-        starts=trainer.env.starts.summarise() if trainer.env.starts else (),
-        timing=trainer.timing,
-    )

@@ -86,6 +86,9 @@ def test_bad_replies_have_named_outcomes_and_the_good_one_is_trained(tmp_path: P
     assert "margin=0.2" in (store.dir / "reward.py").read_text()
     assert (store.dir / "report.html").stat().st_size > 5_000
     assert (store.dir / run.winner.policy_file).is_file()
+    folder = store.candidate_dir(0, read_candidates(tmp_path, run)[4].id)
+    assert "What exploration met" in (folder / "summary.md").read_text()
+    assert not [*folder.rglob("episodes_*.npz")]
 
 
 def test_findings_are_repaired_within_bounds(tmp_path: Path) -> None:

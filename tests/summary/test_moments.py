@@ -2,8 +2,8 @@ import numpy as np
 from support.cards import field, make_dog, make_fish, make_robot
 
 from reward_agent.evaluation.metrics import Episode
-from reward_agent.summary.fields import list_contacts
-from reward_agent.summary.samples import find_airborne, find_moments, find_posture, find_runs
+from reward_agent.summary.fields import find_airborne, find_runs, list_contacts
+from reward_agent.summary.samples import find_moments, find_posture
 
 
 def labels(events):
