@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError, EnvironmentFailure, UsageError
-from reward_agent.simulation.backends import PYTHON_VARIABLE, find_python
+from reward_agent.simulation.backends import GYMNASIUM, PYTHON_VARIABLE, find_graphics, find_python
 from reward_agent.simulation.gymnasium_host import EnvError, lay_arrays, load_installed
 
 _MEMORY_BYTES = 64 * 2**20
@@ -183,7 +183,12 @@ def find_host() -> HostProcess:
 
 
 def prepare_environments(card: EnvCard) -> None:
-    """Do what a sealed process could not: start the other one, import what is installed."""
+    """Do what a sealed process could not: start the other one, import what is installed.
+
+    MuJoCo and dm_control read as they are imported what draws.
+    """
+    if "MUJOCO_GL" not in os.environ:
+        os.environ["MUJOCO_GL"] = find_graphics(GYMNASIUM).backend or "disable"
     start_host(card)
     name = str(card.model.id)
     if find_python(card):
@@ -202,7 +207,8 @@ class ProcessGroup:
     def __init__(self, **given: Any) -> None:
         self._host = find_host()
         self._number, told, arrays = self._host.make(**given)
-        weakref.finalize(self, self._host.forget, self._number)
+        # Once, whether it is closed or is no longer there.
+        self._forget = weakref.finalize(self, self._host.forget, self._number)
         self.values, self._action = arrays["values"], arrays["action"]
         self.terminated, self.truncated = arrays["terminated"], arrays["truncated"]
         self.names: Mapping[str, Sequence[int]] = told["names"]
@@ -227,7 +233,7 @@ class ProcessGroup:
 
     def close(self) -> None:
         """Have the environments closed."""
-        self._host.forget(self._number)
+        self._forget()
 
 
 def _make_environment() -> dict[str, str]:

@@ -25,6 +25,7 @@ from reward_agent.simulation.backends import (
     make_simulation,
     use_python,
 )
+from reward_agent.simulation.gymnasium_batch import GymnasiumSimulation
 from reward_agent.simulation.gymnasium_host import EnvError
 
 ENVS = Path(__file__).parents[1] / "support" / "envs"
@@ -62,6 +63,13 @@ def test_episodes_are_those_of_this_process(
             simulation.reset(ended)
     assert ended.sum() >= 0
     np.testing.assert_array_equal(there.read_state().own_reward, here.read_state().own_reward)
+
+
+def test_a_group_is_closed_once(host: gymnasium_process.HostProcess) -> None:
+    for _ in range(3):
+        simulation = GymnasiumSimulation(CART_POLE, 1, 0, fields=())
+        simulation.group.close()
+        del simulation
 
 
 @pytest.mark.parametrize("name", ["CartPole-v1", "InvertedPendulum-v5"])
