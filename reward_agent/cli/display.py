@@ -82,6 +82,7 @@ class RunDisplay:
         self._tasks: dict[str, TaskID] = {}
         self._unit = ""
         self._best: float | None = None
+        self._reason = ""
 
     def __enter__(self) -> Self:
         return self
@@ -105,8 +106,10 @@ class RunDisplay:
                     self.show_row(f"{event.candidate} seed {event.seed}", event.row, event.total)
                 case TrainedUntil():
                     self._hide_progress(event)
-                case Concluded():
+                case Concluded() if event.outcome.kind != "no_program":  # said as it was drafted
                     self._show_concluded(event)
+                case Drafted() if event.outcome.kind == "no_program":
+                    self._show_lack(event)
                 case Disclosed():
                     where = " and ".join(event.addresses)
                     progress_console.print(_head("sends", f"{', '.join(event.what)} to {where}"))
@@ -143,6 +146,13 @@ class RunDisplay:
             self._progress.stop()
         if event.outcome.kind == "failed":
             progress_console.print(_mark(False), f"{event.candidate}  {event.outcome}")
+
+    def _show_lack(self, event: Drafted) -> None:
+        """Say why there is no program; what holds of several is said once."""
+        reason = str(event.outcome)
+        told = "no program: for the same reason" if reason == self._reason else reason
+        self._reason = reason
+        progress_console.print(Text.assemble(_mark(False), f" {event.id}  {told}"))
 
     def _show_concluded(self, event: Concluded) -> None:
         score = event.task_score

@@ -70,6 +70,8 @@ def run_design(run: ActiveRun, choice: MetricChoice) -> RunRecord:
                 run.store.reopen_iteration(index, unasked)
                 break
             commit_iteration(run, iteration)
+            if _is_declined(iteration):
+                break
         if is_target_confirmed(run) or has_stopped_improving(run):
             break
     record = name_winner(run)
@@ -77,6 +79,13 @@ def run_design(run: ActiveRun, choice: MetricChoice) -> RunRecord:
     run.steering.take(run.notify)
     run.notify(Finished(record.winner.candidate if record.winner else None))
     return record
+
+
+def _is_declined(iteration: Iteration) -> bool:
+    """Return whether several ideas got no program, for one reason: no other will get one."""
+    outcomes = {str(candidate.outcome) for candidate in iteration.candidates}
+    is_none = all(candidate.outcome.kind == "no_program" for candidate in iteration.candidates)
+    return is_none and len(outcomes) == 1 < len(iteration.candidates)
 
 
 def design_iteration(

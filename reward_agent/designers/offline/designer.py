@@ -13,6 +13,7 @@ import random
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from textwrap import shorten
 from typing import Any
 
 from reward_agent.definitions.card import CARD_FILE, EnvCard
@@ -46,7 +47,7 @@ from reward_agent.designers.offline.signals import (
     read_scene,
 )
 from reward_agent.designers.offline.wish import compose_wish
-from reward_agent.designers.offline.words import HANDLING, KEYWORDS, Goal, read_goals
+from reward_agent.designers.offline.words import Goal, read_goals
 from reward_agent.designers.roles import Examination, MetricProposal, Proposal, WishProposal
 from reward_agent.errors import RefusalError
 from reward_agent.llm.provider import ProviderOptions
@@ -75,7 +76,7 @@ class OfflineDesigner:
         try:
             return _write(brief)
         except RefusalError as error:
-            outcome = Outcome(kind="no_program", detail=error.message)
+            outcome = Outcome(kind="no_program", detail=f"{error.message}; {error.remedy}")
             return Proposal(None, outcome, is_final=True)
 
     def repair(self, brief: DesignBrief, examination: Examination, number: int = 0) -> Proposal:
@@ -180,12 +181,15 @@ def _list_signals(brief: DesignBrief) -> tuple[Signal, ...]:
         names = {signal.name for signal in signals}
         asked = list_conditions(body, goals) if _has_conditions(brief, names) else ()
         return (*signals, *(signal for signal in asked if signal.name not in names))
-    what = _describe_lack(body, goals) if goals else "no word is known"
+    what = (
+        _describe_lack(body, goals)
+        if goals
+        else "it reads English keywords (walk, jump, stand, reach, push, …), no more"
+    )
+    task = shorten(brief.task.description, width=80, placeholder=" …")
     raise RefusalError(
-        f"the offline designer cannot read {brief.task.description!r}: {what}; it knows "
-        f"{', '.join(KEYWORDS)}; of things beside the robot {', '.join(HANDLING.split())}; say it "
-        "in English with one of these, or use a language model (--provider)",
-        "reword the task with one of these, or use a language model",
+        f"the offline designer cannot write a reward for {task!r}: {what}",
+        "use a language model (--provider), or start from a reward of yours (--from FILE)",
     )
 
 

@@ -107,8 +107,8 @@ def _describe_lack(sentence: Sentence) -> str:
         words = [word for word in dict.fromkeys(list_words(sentence)) if word not in EMPTY]
         shown = ", ".join(map(repr, words[:10])) or "its words"
         return (
-            f"it reads English keywords and cannot measure {shown}; say it in English, in words "
-            "such as walk, jump, stand, or use a language model (--provider)"
+            f"it reads English keywords (walk, jump, stand, reach, push, …) and cannot measure "
+            f"{shown}; use a language model (--provider)"
         )
     body, goal = sentence.body, sentence.goals[0]
     missing = list_missing_roles(body, goal)
