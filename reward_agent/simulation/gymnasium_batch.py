@@ -8,7 +8,7 @@ imported when the first simulation is made, which is in a sealed process.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NoReturn
 
 import numpy as np
@@ -93,6 +93,21 @@ class GymnasiumSimulation(Simulation):
             self.group.step(given, list_ids(ids, self.n_sims).tolist())
         except EnvError as error:
             self._blame(error)
+
+    @property
+    def physics(self) -> dict[str, FloatArray]:
+        """Positions and velocities where they are MuJoCo's, in this process."""
+        return self.group.read_physics()
+
+    def put_fields(self, ids: NDArray[np.int32], values: Mapping[str, FloatArray]) -> None:
+        """Put environments of MuJoCo's into states by all positions and velocities at once."""
+        if set(values) != {"qpos", "qvel"} or not self.physics:
+            raise self._refuse_state()
+        try:
+            self.group.put(ids.tolist(), values["qpos"], values["qvel"])
+        except EnvError as error:
+            self._blame(error)
+        self._expressions.values.clear()
 
     def draw(self) -> Frame:
         """Return a picture ``(height, width, 3)`` of simulation 0."""

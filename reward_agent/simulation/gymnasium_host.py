@@ -399,6 +399,32 @@ class EnvGroup:
             self.terminated[i], self.truncated[i] = terminated, truncated and not terminated
             self.readout.write(self.values[i], observation, reward, info)
 
+    def read_physics(self) -> dict[str, Any]:
+        """Return positions and velocities, where they are MuJoCo's of Gymnasium, else nothing."""
+        inner = [env.unwrapped for env in self.envs]
+        if not all(hasattr(env, "set_state") and hasattr(env, "_get_obs") for env in inner):
+            return {}
+        return {
+            name: np.stack([np.array(getattr(env.data, name)) for env in inner])
+            for name in ("qpos", "qvel")
+        }
+
+    def put(self, ids: Sequence[int], qpos: Any, qvel: Any) -> None:
+        """Put environments, whose episodes have just begun, into states of ``read_physics``."""
+        for row, i in enumerate(ids):
+            wrapper, inner = self.envs[i], self.envs[i].unwrapped
+            self._call("set_state", inner.set_state, qpos[row], qvel[row])
+            observation = self._call("_get_obs", inner._get_obs)
+            info = inner._get_reset_info() if hasattr(inner, "_get_reset_info") else {}
+            seen = []
+            while isinstance(wrapper, gymnasium.Wrapper):
+                if isinstance(wrapper, gymnasium.ObservationWrapper):
+                    seen.append(wrapper.observation)
+                wrapper = wrapper.env
+            for change in reversed(seen):
+                observation = self._call("observation", change, observation)
+            self.readout.write(self.values[i], observation, 0.0, info)
+
     def draw(self) -> Any:
         """Return a picture ``(height, width, 3)`` of the first environment.
 

@@ -227,6 +227,14 @@ class ProcessGroup:
         self._action[...] = action
         self.seen.update(self._host.ask("step", number=self._number, ids=ids)["seen"])
 
+    def read_physics(self) -> dict[str, NDArray[np.float64]]:
+        """Return nothing: states stay in the other process."""
+        return {}
+
+    def put(self, ids: Sequence[int], qpos: NDArray[Any], qvel: NDArray[Any]) -> None:
+        """Nothing can be put back there."""
+        raise NotImplementedError
+
     def draw(self) -> NDArray[np.uint8]:
         """Return a picture of the first environment."""
         return self._host.draw(self._number)

@@ -89,8 +89,9 @@ def _try_start(
     low, high = simulation.card.action_range
     simulation.step(np.full((len(ids), simulation.card.n_actions), np.clip(0.0, low, high)))
     seen = np.nan_to_num(simulation.observation, nan=np.inf)
-    both = zip(reasons, np.abs(seen).max(axis=1) > _FLUNG, strict=True)
-    told = [reason or ("it is flung apart" if is_flung else "") for reason, is_flung in both]
+    is_flung = np.abs(seen).max(axis=1) > _FLUNG
+    after = zip(reasons, is_flung, _find_reasons(simulation), strict=True)
+    told = [first or ("it is flung apart" if flung else then) for first, flung, then in after]
     return physics, told
 
 

@@ -237,3 +237,26 @@ def test_environment_that_draws_nothing_says_so() -> None:
     footage = Footage(np.zeros((2, 0)), "", "", {}, np.zeros((1, 2)))
     with pytest.raises(DataError, match="odd_envs:make_odd"):
         list(artist.draw(footage, [0]))
+
+
+def test_environments_of_mujocos_are_put_back_into_states_that_they_had() -> None:
+    card = make_card(
+        "",
+        model={"backend": "gymnasium", "id": "InvertedPendulum-v5"},
+        actions=["slide"],
+        choices=(),
+        observation_size=4,
+    )
+    simulation = make_simulation(card, 2, seed=0)
+    simulation.reset()
+    for _ in range(3):
+        simulation.step(np.array([[0.4], [-0.4]]))
+    physics, seen = simulation.physics, simulation.observation
+    assert physics["qpos"].shape == (2, 2)
+    simulation.reset()
+    assert not np.allclose(simulation.observation, seen)
+    simulation.put_fields(np.array([1], np.int32), {n: rows[1:] for n, rows in physics.items()})
+    assert np.array_equal(simulation.observation[1], seen[1])
+    assert not np.allclose(simulation.observation[0], seen[0])
+    with pytest.raises(DataError, match="cannot begin in a state"):
+        simulation.put_fields(np.array([1], np.int32), {"pole_angle": np.zeros((1, 1))})

@@ -28,6 +28,7 @@ from reward_agent.types import DONE, MOST_STAGES, MOST_STARTS, Finding
 
 _RULE, _START, _STAGES = "training/choice", "training/start", "training/stages"
 _MOST_LISTED, _MOST_SHARE = MOST_STARTS - 1, 0.9
+_NOTHING = "no field here is a joint's position or velocity"
 
 
 def check_training(context: Context) -> Iterator[Finding]:
@@ -102,55 +103,57 @@ def check_stages(context: Context) -> Iterator[Finding]:
 def check_starts(context: Context) -> Iterator[Finding]:
     """Refuse starts that are no list of states that this environment can be put into."""
     tree = context.source.tree
-    table = find_table(tree, STARTS_NAME)
-    is_drawn = defines_starts(tree)
-    if (table is None and not is_drawn) or context.dialect.kind != "reward":
+    table, is_drawn = find_table(tree, STARTS_NAME), defines_starts(tree)
+    if context.dialect.kind != "reward":
         return
-    known = list_settable(context.card)
-    example = known[0] if known else "x"
-    form = f'write {STARTS_NAME} = [{{"share": 0.5, "until": 0.6, "{example}": (0.0, 1.0)}}]'
-    if not known:
-        what = f"cannot be used: no field of {context.card.name} is a joint's position or velocity"
-        name = STARTS_NAME if table else DRAWN
-        yield context.refuse(_START, table or tree.body[0], what, "leave it out", name=name)
-        return
+    if is_drawn and not list_settable(context.card):
+        function = context.find_function(DRAWN) or tree
+        yield context.refuse(_START, function, f"cannot be used: {_NOTHING}", "leave it out")
     if table is None:
         return
     items = table.elts if isinstance(table, ast.List | ast.Tuple) else []
     if not 1 <= len(items) <= _MOST_LISTED:
         what = f"is no list of 1 to {_MOST_LISTED} dictionaries"
-        yield context.refuse(_START, table, what, form, name=STARTS_NAME)
+        yield context.refuse(_START, table, what, _show_form(context), name=STARTS_NAME)
         return
-    total, is_named = 0.0, False
+    starts = list[TrainingStart]()
     for item in items:
         try:
-            start = read_start(ast.literal_eval(item))
+            starts.append(read_start(ast.literal_eval(item)))
         except (ValueError, TypeError, MemoryError, RecursionError):
             what = (
                 "is no start: share and until from 0 to 1, fields with (low, high) or from "
                 f"'{DRAWN}', '{KEYFRAME}NAME' or '{EVENT}NAME'"
             )
-            yield context.refuse(_START, item, what, form, name=f"an entry of {STARTS_NAME}")
-            continue
-        total += start.share
-        is_named |= start.origin == DRAWN
-        if start.origin == DRAWN and not is_drawn:
-            what, remedy = f"takes from {DRAWN}, which is not there", f"write def {DRAWN}(rng, n):"
-            yield context.refuse(_START, item, what, remedy, name="the start")
-        yield from _check_start(context, item, start, known)
-    total += DRAWN_START.share if is_drawn and not is_named else 0.0
+            name = f"an entry of {STARTS_NAME}"
+            yield context.refuse(_START, item, what, _show_form(context), name=name)
+        else:
+            yield from _check_start(context, item, starts[-1], is_drawn)
+    if is_drawn and not any(start.origin == DRAWN for start in starts):
+        starts.append(DRAWN_START)
+    total = sum(start.share for start in starts)
     if total > _MOST_SHARE:
         what = f"is {total:g} of the episodes together: the rest must begin as the card says"
         yield context.refuse(_START, table, what, f"give at most {_MOST_SHARE}", name="share")
 
 
+def _show_form(context: Context) -> str:
+    example = [*list_settable(context.card), "x"][0]
+    return f'write {STARTS_NAME} = [{{"share": 0.5, "until": 0.6, "{example}": (0.0, 1.0)}}]'
+
+
 def _check_start(
-    context: Context, node: ast.expr, start: TrainingStart, known: list[str]
+    context: Context, node: ast.expr, start: TrainingStart, is_drawn: bool
 ) -> Iterator[Finding]:
+    known = list_settable(context.card)
+    if start.origin == DRAWN and not is_drawn:
+        what, remedy = f"takes from {DRAWN}, which is not there", f"write def {DRAWN}(rng, n):"
+        yield context.refuse(_START, node, what, remedy, name="the start")
     for name, spans in start.fields.items():
         if name not in known:
             what = f"is nothing that a state can be begun by{hint_closest(name, known)}"
-            yield context.refuse(_START, node, what, f"choose among {', '.join(known)}", name=name)
+            remedy = f"choose among {', '.join(known)}" if known else f"leave it out: {_NOTHING}"
+            yield context.refuse(_START, node, what, remedy, name=name)
             continue
         size = context.card.field(name).size or 1
         if len(spans) != size:
