@@ -49,6 +49,7 @@ from reward_agent.errors import (
     find_closest_name,
     hint_closest,
 )
+from reward_agent.files import list_names
 from reward_agent.text import hide_in_words
 from reward_agent.types import Evaluation, FileRecord, Finite, Record
 
@@ -148,10 +149,10 @@ def find_task_dir(env: EnvCard | str, name: str) -> Path:
         UnknownNameError: the environment has no task of this name.
     """
     card = _load_card(env)
-    known = list_tasks(card)
-    if name not in known:
-        raise UnknownNameError(f"{card.name} task", name, known)
-    return find_env_dir(card) / "tasks" / name
+    tasks_dir = find_env_dir(card) / "tasks"
+    if name not in list_names(tasks_dir) or not (tasks_dir / name / TASK_FILE).is_file():
+        raise UnknownNameError(f"{card.name} task", name, list_tasks(card))
+    return tasks_dir / name
 
 
 def load_task(env: EnvCard | str, name: str) -> TaskSpec:
@@ -266,9 +267,10 @@ def read_sparse_reward(env: EnvCard | str, task: TaskSpec) -> str | None:
 
 def _read_source(card: EnvCard, task: TaskSpec, file: str, variant: Variant | None) -> str | None:
     """Return a task's own file, or another task's with this one's constants, or None."""
-    if task.name not in list_tasks(card):
+    try:
+        folder = find_task_dir(card, task.name)
+    except UnknownNameError:
         return None
-    folder = find_task_dir(card, task.name)
     path = folder / file
     read = read_metric if file == METRIC_FILE else read_text
     if variant is None:
