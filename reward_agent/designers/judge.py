@@ -31,7 +31,7 @@ _COUNTING = re.compile(r"(?i)(?:the )?(?:score|episode (?:ends|is)|judged|succes
 
 
 class FilmJudge:
-    """Asks a language model that sees.
+    """Asks a language model that sees, beside the metric; what it says ranks nothing.
 
     Args:
         model: the model.

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from pydantic import Field
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.designers.brief import DesignBrief, FilmBrief, HistoryEntry, WishBrief
+from reward_agent.designers.brief import DesignBrief, HistoryEntry, WishBrief
 from reward_agent.evaluation.wish import NO_WISH, Wish
 from reward_agent.llm.budget import Budget
 from reward_agent.llm.chat import Completion
-from reward_agent.records.judgement import FilmReply
 from reward_agent.records.outcomes import Outcome
 from reward_agent.rewards.pay import render_pay
 from reward_agent.types import (
@@ -31,6 +30,9 @@ from reward_agent.types import (
     Record,
     RewardProgram,
 )
+
+if TYPE_CHECKING:
+    from reward_agent.designers.judge import FilmJudge
 
 R = TypeVar("R", bound=Record)
 
@@ -265,30 +267,6 @@ class Analyzer(Protocol):
         ...
 
 
-class Judge(Protocol):
-    """Watches films, beside the metric; what it says ranks nothing.
-
-    Attributes:
-        provider: who answers.
-        name: what it is called beside that, such as a model's id.
-        description: who it is and where it is asked, for the first line of output.
-        max_concurrency: how many films may be watched at the same time.
-        refusal: why it is asked no more in this run; '' as long as it answers.
-        given_up: codes of the films of which nothing usable was said, twice.
-    """
-
-    provider: str
-    name: str
-    description: str
-    max_concurrency: int
-    refusal: str
-    given_up: set[str]
-
-    def watch(self, brief: FilmBrief) -> Opinion[FilmReply]:
-        """Say what is seen, criterion by criterion."""
-        ...
-
-
 @dataclass(frozen=True)
 class Team:
     """Who plays the three roles of one run.
@@ -309,7 +287,7 @@ class Team:
     description: str
     budget: Budget
     address: str = ""
-    judge: Judge | None = None
+    judge: FilmJudge | None = None
 
     @property
     def introduction(self) -> str:

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from reward_agent.designers.brief import FilmBrief
 from reward_agent.designers.history import list_judgements
-from reward_agent.designers.judge import describe_view, split_criteria
-from reward_agent.designers.roles import Judge
+from reward_agent.designers.judge import FilmJudge, describe_view, split_criteria
 from reward_agent.errors import DataError, JobError, ModelError
 from reward_agent.evaluation.scoring import rank_episodes
 from reward_agent.files import read_capped, remove
@@ -159,7 +158,7 @@ class _Film:
         return make_code(whose if self.shown == "median" else f"{whose} {self.shown}")
 
 
-def _judge(run: ActiveRun, judge: Judge, folder: Path, film: _Film) -> Usage:
+def _judge(run: ActiveRun, judge: FilmJudge, folder: Path, film: _Film) -> Usage:
     best = read_record(folder / RESULT_FILE, EvaluateResult).best
     place = choose_shown(best).get(film.shown)
     if place is None or film.code in judge.given_up:
