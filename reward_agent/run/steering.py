@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from reward_agent.designers.brief import Feedback
 from reward_agent.errors import DataError, RewardAgentError, UsageError
@@ -37,6 +37,9 @@ from reward_agent.records.steering import (
 from reward_agent.records.store import RunStore
 from reward_agent.run.racing import Standing
 from reward_agent.text import clean_text
+
+if TYPE_CHECKING:
+    from reward_agent.run.race import Race
 
 P = TypeVar("P")
 POLL_S = 0.5
@@ -205,22 +208,6 @@ class SaidOfTrainings:
         return replace(bounds, is_pinned=True) if is_beside else bounds
 
 
-class SteeredRace(Protocol):
-    """The trainings of a round, as steering sees them."""
-
-    iteration: int
-
-    def held(self) -> AbstractContextManager[object]:
-        """Let nothing begin or end meanwhile; afterwards what was taken is followed."""
-
-    def find_point(self, act: AnyAct) -> int:
-        """Return the env steps of its candidate at which an act takes effect.
-
-        Raises:
-            UsageError: it cannot.
-        """
-
-
 class Steering:
     """What was asked of a run so far, and what is asked now.
 
@@ -235,7 +222,7 @@ class Steering:
         self.taken = read_steering(store.dir)
         self._store = store
         self._lock = threading.Lock()
-        self._race: SteeredRace | None = None
+        self._race: Race | None = None
         self._is_over = False
         self._next_round = max(store.list_rounds(), default=-1) + 1
 
@@ -262,7 +249,7 @@ class Steering:
             thread.join()
 
     @contextmanager
-    def steer(self, race: SteeredRace) -> Iterator[None]:
+    def steer(self, race: Race) -> Iterator[None]:
         """Let requests reach the trainings of a round."""
         with self._lock:
             self._race = race
@@ -320,7 +307,7 @@ class Steering:
             self.taken = (*self.taken, taken)
         return taken
 
-    def _find_point(self, act: AnyAct, race: SteeredRace | None) -> int | None:
+    def _find_point(self, act: AnyAct, race: Race | None) -> int | None:
         if self._is_over:
             raise UsageError("the search is over")
         if isinstance(act, SteeringRemark):
