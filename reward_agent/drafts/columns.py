@@ -76,7 +76,6 @@ class ColumnFact:
         rate_of: the entry that it is the rate of, of the angle whose sine or cosine that is;
             None where it is of none.
         rate_dt: by which the rate is multiplied to make that entry's step.
-        rate_fit: correlation of the two.
         rates: entries that are the rate of this one.
         turn: of two entries that are cosine and sine of an angle, the other; None where there is
             none.
@@ -92,7 +91,6 @@ class ColumnFact:
     movers: frozenset[tuple[str, ...]] | None = None
     rate_of: int | None = None
     rate_dt: float = 0.0
-    rate_fit: float = 0.0
     rates: tuple[int, ...] = ()
     turn: int | None = None
     trig: str = ""
@@ -147,7 +145,6 @@ def find_facts(
                 movers=_find_movers(scattered, i),
                 rate_of=partner[0] if partner else None,
                 rate_dt=partner[1] if partner else 0.0,
-                rate_fit=partner[2] if partner else 0.0,
                 rates=tuple(j for j, found in partners.items() if found[0] == i),
                 turn=twins.get(i),
                 trig=trigs.get(i, ""),

@@ -176,7 +176,6 @@ class Robot:
         torso: the root's body; None for a robot that is fixed.
         up: axis of the torso that points up at the start.
         forward: axis of the torso that points where it goes.
-        why_forward: what speaks for it.
         feet: parts that it stands on.
         hands: ends of its arms, where it has a pair.
         has_wheels: whether the feet are wheels.
@@ -185,7 +184,6 @@ class Robot:
     torso: Part | None
     up: Axis = "+z"
     forward: Axis = "+x"
-    why_forward: str = ""
     feet: tuple[Part, ...] = ()
     hands: tuple[Part, ...] = ()
     has_wheels: bool = False
@@ -218,7 +216,6 @@ def find_robot(facts: Facts) -> Robot:
         torso=torso,
         up=up,
         forward=forward,
-        why_forward=why,
         feet=tuple(ends.name(feet, word)),
         hands=tuple(ends.name(hands, "hand")),
         has_wheels=has_wheels,
