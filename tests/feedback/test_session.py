@@ -306,15 +306,6 @@ def test_a_film_and_a_metric_wait_for_the_end_of_a_round(open_unjudged: OpenSess
         session.reject_metric()
 
 
-def test_two_sessions_on_one_run_are_refused(open_judged: OpenSession) -> None:
-    with (
-        open_judged() as session,
-        pytest.raises(UsageError, match="another process"),
-        session.store.lock(),
-    ):
-        pass
-
-
 def test_without_a_metric_the_ratings_and_nothing_else_are_the_score(
     open_unjudged: OpenSession,
     program: str,

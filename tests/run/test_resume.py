@@ -178,13 +178,6 @@ def test_what_may_change_on_resuming_and_what_may_not(
     assert "; then offline: " in run.designer
 
 
-def test_two_processes_cannot_work_on_one_run(finished_run: RunStore, tmp_path: Path) -> None:
-    before = (finished_run.dir / "run.json").read_bytes()
-    with finished_run.lock(), pytest.raises(UsageError, match="another process works on run"):
-        resume(tmp_path)
-    assert (finished_run.dir / "run.json").read_bytes() == before
-
-
 def test_the_provider_that_was_chosen_by_a_key_is_kept(tmp_path: Path) -> None:
     run = design(tmp_path, provider=None, candidates=1, winner_seeds=0)
     assert run.config["provider"] == "offline"
