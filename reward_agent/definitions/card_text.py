@@ -106,7 +106,7 @@ def _render_range(field: StateField) -> str:
 
 def _render_termination(card: EnvCard) -> str:
     if not card.termination:
-        return "never ends early"
+        return "ends early only by the environment itself" if card.model.id else "never ends early"
     fields: dict[tuple[float | None, float | None], list[str]] = {}
     for bounds in card.termination:
         fields.setdefault((bounds.min, bounds.max), []).append(bounds.field)

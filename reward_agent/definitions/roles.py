@@ -140,6 +140,12 @@ ROLES: dict[str, FieldRole] = {
     "fixture_distance": FieldRole("m", None, "from the tool to where the fixture is held"),
     "gripper_opening": FieldRole("1", None, "0 closed, 1 open; or how far", ("gripper_opening",)),
     "pole_angle": FieldRole("rad", None, "0 upright", ("pole_angle",)),
+    # Of a world to gather things in, and to look for them.
+    "held": FieldRole("pieces", None, "of a thing, in the inventory"),
+    "thing_distance": FieldRole("cells", None, "to the nearest thing of a kind in view"),
+    "thing_faced": FieldRole("0/1", None, "a thing of a kind is what is acted on"),
+    "ground_seen": FieldRole("cells", None, "that have been in view in this episode"),
+    "health": FieldRole("1", None, "0 dead"),
     # What an episode asks for, drawn at its start.
     "commanded_velocity": FieldRole("m/s", None, "forward velocity asked for"),
     "commanded_sideways_velocity": FieldRole("m/s", None, "velocity to the left asked for"),

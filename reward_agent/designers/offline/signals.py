@@ -48,10 +48,16 @@ _HANDLED_M = 0.4  # m, about what an object and the hand on its way to it are mo
 _BEYOND = 1.1
 
 
+_OF_THINGS = ("held", "thing_distance", "thing_faced")
+_CELLS_A_STEP = 9.0  # that come into view
+
+
 def read_scene(body: Body) -> Scene:
     """Return what the card measures of things beside the robot."""
     roles = ("object_target_distance", "fixture_position", "object_height", "forward_velocity")
-    return Scene(*(body.find(role) is not None for role in roles))
+    limbs = [field.plays[1] for role in _OF_THINGS for field in body.card.list_roles(role)]
+    things = frozenset(word for limb in limbs for word in limb.split("_"))
+    return Scene(*(body.find(role) is not None for role in roles), things=things)
 
 
 def list_signals(body: Body, goals: tuple[Goal, ...]) -> tuple[Signal, ...]:
@@ -435,6 +441,50 @@ def _move(measure: Quantity, amount: float, sign: str) -> list[Signal]:
     ]
 
 
+def _gather(body: Body, goal: Goal) -> list[Signal]:
+    """Return pay for what is got or found, for the way there, and for ground not seen before."""
+    held, distance, faced = (_pick_thing(body, role, goal.limb) for role in _OF_THINGS)
+    ground, health = body.find("ground_seen"), body.find("health")
+    signals = []
+    if held:
+        code = f"np.clip({held.read()} - {held.read('state')}, 0.0, {{scale}})"
+        signals.append(Signal("gained", code, 1.0, 1.0, "goal", f"more {held.name} than before"))
+    if faced and held:
+        code = f"{faced.read()} - {faced.read('state')}"
+        signals.append(Signal("turned_to", code, 1.0, 0.1, "bonus", "turned to it, or from it"))
+    elif faced:
+        signals.append(Signal("found", faced.read(), 1.0, 1.0, "goal", "1 in front of it"))
+    if distance:
+        before, now, far = distance.read("state"), distance.read(), distance.range[1]
+        code = f"np.clip({before} - {now}, -{{scale}}, {{scale}})"
+        code += f" * (np.maximum({before}, {now}) < {far:g})"
+        signals.append(Signal("nearer", code, 1.0, 0.1, "bonus", "a step nearer, in view"))
+    if ground:
+        code = f"np.clip(({ground.read()} - {ground.read('state')}) / {{scale}}, 0.0, 1.0)"
+        doc, is_all = "ground not seen before", not signals
+        role: Role = "goal" if is_all else "bonus"
+        weight = 1.0 if is_all else 0.05
+        signals.append(Signal("explored", code, _CELLS_A_STEP, weight, role, doc))
+    if health:
+        code = f"np.clip(({health.read('state')} - {health.read()}) / {{scale}}, 0.0, 1.0)"
+        signals.append(Signal("hurt", code, health.top, -1.0, "cost", "health lost, 1 by death"))
+    return signals
+
+
+def _shun(body: Body, goal: Goal) -> list[Signal]:
+    faced = _pick_thing(body, "thing_faced", goal.limb)
+    doc = "one step from what is to be avoided"
+    return [Signal("at_the_brink", faced.read(), 1.0, -0.05, "cost", doc)] if faced else []
+
+
+def _pick_thing(body: Body, role: str, words: Sequence[str]) -> Quantity | None:
+    """Return what measures a role of the first thing that is named."""
+    limbs = [field.plays[1] for field in body.card.list_roles(role)]
+    named = (limb for word in words for limb in limbs if word in limb.split("_"))
+    limb = next(named, None)
+    return body.find(role, limb) if limb else None
+
+
 # Each kind with what writes its signals, and the roles of which it needs one of each group.
 _HEIGHTS, _LIMBS = ("height", "com_height"), ("foot_height", "hand_height")
 _RECIPES: dict[Kind, tuple[Callable[[Body, Goal], list[Signal]], tuple[tuple[str, ...], ...]]] = {
@@ -454,6 +504,8 @@ _RECIPES: dict[Kind, tuple[Callable[[Body, Goal], list[Signal]], tuple[tuple[str
     "handle": (_handle, (("object_target_distance",),)),
     "lift": (_lift, (("object_height",),)),
     "fixture": (_move_fixture, (("fixture_position",),)),
+    "gather": (_gather, (_OF_THINGS,)),
+    "shun": (_shun, (("thing_faced",),)),
 }
 
 

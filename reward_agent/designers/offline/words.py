@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from reward_agent.evaluation.quantities import find_quantities, find_span
@@ -12,7 +12,7 @@ from reward_agent.rewards.language import split_names
 
 Kind = Literal[
     "follow", "pose", "flip", "spin", "wave", "raise", "lie", "reach", "travel", "jump", "crouch",
-    "stand", "still", "handle", "lift", "fixture",
+    "stand", "still", "handle", "lift", "fixture", "gather", "shun",
 ]  # fmt: skip
 
 # The kind that comes first is what the sentence is about; the others are conditions on it.
@@ -46,6 +46,8 @@ FIXTURES = (
     "door drawer lid valve handle knob button lever switch window cabinet faucet dial hinge gate "
     "microwave fixture latch"
 )
+# What is done in a world of things, where a card names such things.
+GATHERING = "collect gather get find dig mine cut chop fetch harvest obtain explore search see"
 # What is the robot's own: bringing it somewhere is reaching.
 _OWN = (
     "hand hands gripper effector fingertip fingertips finger fingers arm arms palm tip wrist leg "
@@ -72,6 +74,7 @@ _CLAUSE_ENDS = {",", ";", ":", ".", "and", "but", "then", "while"}
 # Not that between the ends of a range.
 _CLAUSE = re.compile(r"[;,:](?!\d)|\b(?:and|but|then|while|with)\b(?!\s*[-+.\d])")
 _NEGATIONS = {"not", "never", "no", "without", "dont", "avoid", "nor", "neither", "cannot"}
+_SHUNNED = _NEGATIONS | {"out", "away"}
 # Gaits that are faster than walking.
 _RUNNING = "run runs hop hops sprint gallop trot jog race dash"
 _FAST = {"fast", "quick", "quickly", "rapid", "rapidly", "far", "sprint", "race", "dash"}
@@ -192,18 +195,21 @@ class Goal:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a robot may handle, and whether it goes about."""
+    """What a robot may handle, whether it goes about, and the things of its world."""
 
     has_object: bool = False
     has_fixture: bool = False
     can_lift: bool = False
     goes: bool = False
+    things: frozenset[str] = field(default=frozenset(), kw_only=True)
 
 
 def read_goals(sentence: str, scene: Scene = Scene()) -> tuple[Goal, ...]:
     """Return the goals of a sentence, the main one first; empty if no word is known."""
     text, names = _QUOTED.sub("it", sentence.lower()), _QUOTED.findall(sentence.lower())
     tokens = _TOKEN.findall(text.replace("'", "").replace("-", " "))
+    if scene.things and (goals := _read_things(tokens, scene)):
+        return goals
     handling = _find_handling(tokens, scene)
     if handling:
         goal = _describe(handling, text, tokens)
@@ -224,6 +230,21 @@ def read_goals(sentence: str, scene: Scene = Scene()) -> tuple[Goal, ...]:
         first = replace(first, limb=(*_split(names), *first.limb))
     # The limb that is named is the first one's.
     return (first, *(replace(goal, limb=()) for goal in conditions))
+
+
+def _read_things(tokens: list[str], scene: Scene) -> tuple[Goal, ...]:
+    """Return what is to be got or looked for, and what is to be kept away from."""
+    named: dict[bool, list[str]] = {True: [], False: []}
+    is_shunned = False
+    for token in tokens:
+        is_shunned = (is_shunned or token in _SHUNNED) and token not in _CLAUSE_ENDS
+        thing = {token, token.removesuffix("s")} & scene.things
+        named[is_shunned].extend(thing)
+    if not any(named.values()) and not {*tokens} & {*GATHERING.split()}:
+        return ()
+    words = frozenset(tokens)
+    shunned = [Goal("shun", limb=tuple(named[True]), words=words)] if named[True] else []
+    return (Goal("gather", limb=tuple(named[False]), words=words), *shunned)
 
 
 def pick_clauses(kind: Kind, kinds: Collection[Kind], text: str) -> str:
