@@ -1,4 +1,4 @@
-"""New distance from the start, and no step towards lava that is faced."""
+"""New distance from the start; death, and to face lava, cost something."""
 
 import numpy as np
 
@@ -11,12 +11,12 @@ def init_memory(state):
 
 
 def compute_reward(state, action, next_state, memory):
-    """Pay each new cell of distance once; death costs more than all of them."""
+    """Pay each new cell of distance once."""
     away = np.minimum(np.sum(np.abs(next_state.position), axis=-1), FAR_ENOUGH)
     furthest = np.maximum(memory["furthest"], away)
     terms = {
-        "further": 0.2 * (furthest - memory["furthest"]),
-        "faces_lava": -0.05 * next_state.faces_lava,
-        "death": np.where(next_state.health > 0.0, 0.0, -5.0),
+        "further": 0.3 * (furthest - memory["furthest"]),
+        "faces_lava": -0.02 * next_state.faces_lava,
+        "death": np.where(next_state.health > 0.0, 0.0, -1.0),
     }
     return sum(terms.values()), terms, {"furthest": furthest}
