@@ -78,6 +78,11 @@ class EnvEntry:
     report: str = ""
     signal: ColumnSignal | None = None
 
+    @property
+    def place(self) -> int:
+        """Its number in the whole observation."""
+        return self.leaf.start + self.index
+
     def name_other(self, number: int) -> str:
         """Return how words name an entry by its number in the whole observation."""
         own = number - self.leaf.start

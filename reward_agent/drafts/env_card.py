@@ -275,6 +275,14 @@ def _warn(plan: EnvPlan) -> Iterator[str]:
             "most entries of the observation have no meaning that anybody tells: name them in the "
             "card, or observe info by fields of your own"
         )
+    seen = np.concatenate(plan.survey.watched.episodes)
+    odd = [entry.title for entry in plan.entries if not np.isfinite(seen[:, entry.place]).all()]
+    if odd:
+        n_odd = int((~np.isfinite(seen)).any(axis=1).sum())
+        yield (
+            f"{', '.join(odd[:5])} is no finite number in {n_odd} of {len(seen)} observations: "
+            "nothing can be learned there; have the environment return a number"
+        )
     if plan.survey.watched.n_steps < 100:
         yield f"only {plan.survey.watched.n_steps} steps could be watched: the environment is slow"
 

@@ -185,7 +185,7 @@ def _name_group(leaf: Leaf) -> str:
 def _find_ends(run: Sequence[EnvEntry], survey: Survey) -> tuple[float, float]:
     """Return what was seen, or what the space allows, where that is not much wider."""
     low, high = min(e.fact.low for e in run), max(e.fact.high for e in run)
-    rows = [entry.leaf.start + entry.index for entry in run]
+    rows = [entry.place for entry in run]
     least, most = float(survey.low[rows].min()), float(survey.high[rows].max())
     is_near = np.isfinite((least, most)).all() and most - least < _MOST_WIDER * (high - low)
     if is_near:

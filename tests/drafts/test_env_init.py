@@ -159,6 +159,26 @@ def test_a_function_of_ones_own_is_copied_made_sealed_and_tried(
     assert score.parts["own_return"] == -1.5
 
 
+def test_what_is_no_number_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "nan_push.py").write_text(
+        OWN.replace("np.array([self.x, self.v]), -abs", "np.array([self.x, np.nan]), -abs")
+    )
+    (tmp_path / "own_parts.py").write_text("LENGTH = 50\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    result = draft(tmp_path, "nan_push:make_push")
+    assert result.draft is not None
+    assert any("entry 1" in text and "no finite number" in text for text in result.draft.warnings)
+
+
+def test_an_old_gym_is_told_what_wraps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "class Old:\n    observation_space = 1\n\n    def step(self, action): ...\n"
+    (tmp_path / "old.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"makes a old\.Old, no gymnasium\.Env") as caught:
+        init_env("old.py:Old", tell=lambda _: None)
+    assert "GymV26Environment-v0" in caught.value.remedy
+
+
 def test_several_agents_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = "class Many:\n    possible_agents = ['a', 'b']\n\n\ndef make():\n    return Many()\n"
     (tmp_path / "many.py").write_text(code)
