@@ -20,6 +20,7 @@ from reward_agent.types import Finite, Record
 
 MOST_LAYERS = 16
 MOST_ENVIRONMENTS = 65_536
+MOST_REPEATS = 16
 Environments = Annotated[int, Field(ge=1, le=MOST_ENVIRONMENTS)]
 Share = Annotated[Finite, Field(ge=0, le=1)]
 
@@ -54,6 +55,7 @@ class PPOSettings(Record):
     noise_correlation: Share = Field(
         0.0, lt=1, description="of an action's noise with that of the step before"
     )
+    action_repeat: int = Field(1, ge=1, le=MOST_REPEATS, description="control steps of one action")
     normalize_observation: bool = True
     normalize_reward: bool = True
 
@@ -104,6 +106,9 @@ TUNABLE = {
     "std_hold_share": Tunable(0.0, 1.0, "share of the training in which it falls no lower"),
     "noise_correlation": Tunable(
         0.0, 0.95, "of the noise from step to step: whole movements are tried, not single actions"
+    ),
+    "action_repeat": Tunable(
+        1, MOST_REPEATS, "control steps that each action is held for, when scored as well"
     ),
     "noise_std": Tunable(0.0, 0.5, "noise on the actions"),
     "gae_lambda": Tunable(0.8, 1.0, "how far advantages trust what was paid over the critic"),
@@ -186,6 +191,7 @@ class LearnerSettings(Record):
     def slice_steps(self) -> int:
         """Most env steps that are learned from at once: by so many a training may overshoot."""
         n_steps = self.get("train_freq" if self.kind.slice_steps else "n_steps")
+        n_steps *= self.get("action_repeat")
         return self.kind.slice_steps + int(self.get("n_envs")) * int(n_steps)
 
     def merge(self, other: LearnerSettings | None) -> LearnerSettings:
@@ -269,6 +275,7 @@ _COMMON: dict[str, Any] = {
     "n_envs": 16,
     "n_steps": 1024,
     "train_freq": 1,
+    "action_repeat": 1,
     "gamma": 0.99,
     "normalize_observation": True,
     "normalize_reward": False,

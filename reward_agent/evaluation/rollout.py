@@ -23,6 +23,10 @@ NOT_FINITE = "action not finite"
 class Actor(Protocol):
     """Anything that turns observations into actions, deterministically."""
 
+    @property
+    def repeat(self) -> int:
+        """Control steps that each action is held for."""
+
     def act(self, observation: FloatArray) -> NDArray[Any]:
         """Return ``(N, n_actions)`` for observations ``(N, observation_size)``."""
 
@@ -120,13 +124,15 @@ def roll_out(
 def _play(recorder: Recorder, policies: Sequence[Actor], owners: NDArray[np.int_]) -> None:
     """Let policy ``owners[i]`` act in each simulation i, all side by side."""
     simulation, card = recorder.simulation, recorder.simulation.card
-    for _ in range(card.max_episode_steps):
+    action = np.zeros((simulation.n_sims, card.n_actions))
+    for step in range(card.max_episode_steps):
         observation = simulation.observation
-        action = np.zeros((simulation.n_sims, card.n_actions))
         active = recorder.active[: len(owners)]
+        action[: len(owners)][~active] = 0.0
         for index in np.unique(owners[active]):
             rows = np.flatnonzero((owners == index) & active)
-            action[rows] = policies[index].act(observation[rows])
+            if step % policies[index].repeat == 0:
+                action[rows] = policies[index].act(observation[rows])
         recorder.step(action)
         if not recorder.active.any():
             break

@@ -209,6 +209,11 @@ def convert(form: str, folder: Path = HERE) -> list[Path]:
     from policy import Policy  # type: ignore[import-not-found]
 
     policy = Policy(folder / "policy.safetensors")
+    repeat = policy.settings.get("action_repeat", 1)
+    if repeat > 1 and form in ("torch", "sb3"):
+        held = f"holds each action for {repeat} control steps"
+        print(f"it {held}, which the file could not say", file=sys.stderr)
+        raise SystemExit(2)
     if form == "onnx":
         contract = json.loads((folder / "policy.json").read_text())
         (folder / "policy.onnx").write_bytes(make_onnx(policy, contract).SerializeToString())

@@ -120,7 +120,7 @@ def export_run(
         REWARD_FILE: text.encode(),
         POLICY_FILE: policy,
         LOADER_FILE: (_HERE / "policy.py").read_bytes(),
-        CONTRACT_FILE: _write_contract(record.card),
+        CONTRACT_FILE: _write_contract(record.card, parse_policy(policy).repeat),
         CONVERTER_FILE: (_HERE / "convert.py").read_bytes(),
         RECORD_FILE: _make_recording(fields, search_dir, relabel_dir, policy_dir),
         TEST_FILE: (_HERE / "exported_test.py.txt").read_bytes(),
@@ -149,7 +149,8 @@ def convert_policy(folder: Path, form: str) -> tuple[str, ...]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         [*_, last] = done.stderr.strip().splitlines() or ["it said nothing"]
-        raise UsageError(f"the policy could not be written as {form}: {last}", FORMS[form])
+        remedy = "use policy.py, or onnx" if done.returncode == 2 else FORMS[form]
+        raise UsageError(f"the policy could not be written as {form}: {last}", remedy)
     return tuple(Path(line).name for line in done.stdout.splitlines())
 
 
@@ -257,7 +258,7 @@ def _read_policy(path: Path, card: EnvCard, entry: HistoryEntry) -> bytes:
     return content
 
 
-def _write_contract(card: EnvCard) -> bytes:
+def _write_contract(card: EnvCard, action_repeat: int) -> bytes:
     """Say what goes into the policy and what comes out of it."""
     contract = {
         "environment": card.name,
@@ -269,6 +270,7 @@ def _write_contract(card: EnvCard) -> bytes:
         "action": {"names": list(card.actions), "range": list(card.action_range)},
         "control": describe_control(card),
         "control_dt": card.control_dt,
+        "action_repeat": action_repeat,
     }
     return (json.dumps(contract, indent=2) + "\n").encode()
 

@@ -11,7 +11,7 @@ class Policy:
     """Normalise the observation, run the layers, then clip, squash or choose.
 
     ``observation`` is ``(observation_size,)`` or ``(N, observation_size)``, as the environment
-    gives it: its normalisation is part of the file.
+    gives it: its normalisation is part of the file. Hold it for ``settings["action_repeat"]``.
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -117,6 +117,13 @@ class EpisodeLog:
             self._first[ids] = len(self._rows) - 1
         return self._show(state)
 
+    def wait(self, ids: NDArray[np.intp]) -> None:
+        """Let episodes begin with the newest row: they have begun, and did not move since."""
+        begun = ids[self._first[ids] >= 0]
+        if len(begun):
+            self._first[begun] = len(self._rows) - 1
+            self._rows[-1][begun, -self._no_action.shape[1] :] = 0.0
+
     def forget(self) -> None:
         """Drop the episodes under way."""
         self._first[:], self._rows = -1, []

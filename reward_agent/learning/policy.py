@@ -52,6 +52,7 @@ class PolicyHeader(FileRecord):
     action_range: tuple[Finite, Finite] = Field(description="the mean action is clipped to it")
     is_squashed: bool = Field(False, description="tanh leads into the range, in place of the clip")
     observation_clip: Finite = Field(10.0, gt=0, description="of the normalised observation")
+    action_repeat: int = Field(1, ge=1, description="control steps that each action is held for")
 
     @property
     def n_outputs(self) -> int:
@@ -150,6 +151,11 @@ class NumpyPolicy:
     observation_mean: FloatArray
     observation_scale: FloatArray
     log_std: FloatArray | None = None
+
+    @property
+    def repeat(self) -> int:
+        """Control steps that each action is held for."""
+        return self.header.action_repeat
 
     def act(self, observation: NDArray[np.floating[Any]]) -> FloatArray:
         """Return the action (N, n_actions) in the card's range for (N, observation_size)."""

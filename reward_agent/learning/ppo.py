@@ -69,7 +69,9 @@ class PPO:
         self._optimizer = Adam(len(self.networks.flat))
         self.rollout = make_rollout(settings.n_steps, env.n_envs, size, env.card.n_actions)
         self.observations = ObservationNormalizer(size, settings.normalize_observation)
-        self._rewards = RewardNormalizer(env.n_envs, settings.gamma, settings.normalize_reward)
+        # Of one action, however many control steps it is held for.
+        self._gamma = settings.gamma**settings.action_repeat
+        self._rewards = RewardNormalizer(env.n_envs, self._gamma, settings.normalize_reward)
         self.num_timesteps = 0
         self.seconds = {"policy": 0.0, "update": 0.0}
         self._last_observation = env.reset()
@@ -88,12 +90,13 @@ class PPO:
         return self.settings.learning_rate * (share + (1.0 - share) * left)
 
     def collect_rollout(self) -> None:
-        """Fill ``rollout`` with ``n_steps`` steps of all environments."""
+        """Fill ``rollout`` with ``n_steps`` actions in all environments."""
+        n_before = self._env.n_steps
         raw, rewards, done, ends = self._step_environments()
         started = time.perf_counter()
         check_finite(rewards, raw)
         rewards = self._rewards(rewards, done)
-        rollout, gamma = self.rollout, self.settings.gamma
+        rollout, gamma = self.rollout, self._gamma
         values = self._predict_values(rollout.observations)
         last_values = self._predict_values(self.observations(self._last_observation))
         for step, ended in ends:
@@ -110,7 +113,7 @@ class PPO:
             outputs, rollout.actions, self.networks.log_std
         )
         self.observations.update(raw)
-        self.num_timesteps += done.size
+        self.num_timesteps += self._env.n_steps - n_before
         self.seconds["policy"] += time.perf_counter() - started
 
     def _step_environments(
@@ -135,10 +138,11 @@ class PPO:
             outputs = run_layers(self.networks.actor, self.settings.activation, normal)
             rollout.actions[step] = action = self._head.choose(outputs, noise[step])
             np.minimum(np.maximum(action, low, out=action), high, out=action)
-            self._last_observation, done[step], ended = env.advance(action)
+            advanced = env.advance(action, self.settings.action_repeat)
+            self._last_observation, done[step], ended = advanced
             if ended and ended.is_time_out.any():
                 ends.append((step, ended))
-        rewards = env.pay().astype(np.float32)
+        rewards = sum_held(env.pay(), self.settings).astype(np.float32)
         elsewhere_s = sum(env.seconds.values()) - elsewhere_s
         self.seconds["policy"] += time.perf_counter() - started - elsewhere_s
         return raw, rewards, done, ends
@@ -206,6 +210,7 @@ class PPO:
             net_arch=self.settings.net_arch,
             activation=self.settings.activation,
             observation_clip=self.observations.clip,
+            action_repeat=self.settings.action_repeat,
         )
         mean, scale = self.observations.mean, self.observations.scale
         log_std = self.networks.log_std if self._head.n_deviations else None
@@ -302,6 +307,16 @@ def make_rollout(n_steps: int, n_envs: int, observation_size: int, n_actions: in
     """Return room for the steps of a rollout."""
     ends: list[tuple[int, ...]] = [(observation_size,), (n_actions,), (), (), ()]
     return Steps(*(np.zeros((n_steps, n_envs, *end), dtype=np.float32) for end in ends))
+
+
+def sum_held(rewards: NDArray[np.float64], settings: PPOSettings) -> NDArray[np.float64]:
+    """Return what each action is paid, (n_steps, N), discounted over the control steps it is held.
+
+    Source: Sutton, Precup, Singh 1999, Between MDPs and semi-MDPs, section 3.
+    """
+    discount = settings.gamma ** np.arange(settings.action_repeat)
+    held = rewards.reshape(-1, settings.action_repeat, rewards.shape[1])
+    return np.asarray(np.tensordot(discount, held, axes=(0, 1))) if len(discount) > 1 else rewards
 
 
 def estimate_advantages(

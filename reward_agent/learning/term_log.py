@@ -90,7 +90,11 @@ class TermLog:
         self._running = np.zeros((2, n_envs))
 
     def add(
-        self, terms: Mapping[str, FloatArray], reward: FloatArray, done: NDArray[np.bool_]
+        self,
+        terms: Mapping[str, FloatArray],
+        reward: FloatArray,
+        done: NDArray[np.bool_],
+        waits: NDArray[np.bool_] | None = None,
     ) -> FloatArray:
         """Add steps of all environments; return what each episode that ended was paid (E,).
 
@@ -100,6 +104,7 @@ class TermLog:
             terms: each (n_steps, N).
             reward: (n_steps, N).
             done: (n_steps, N), whether a step ended an episode.
+            waits: (n_steps, N), where there was no step; None: nowhere.
         """
         if not self._names:
             self._names = tuple(terms)
@@ -107,15 +112,19 @@ class TermLog:
         # Rows: the terms, the reward, and a count of the steps.
         rows = [*(terms[name] for name in self._names), reward, np.ones_like(reward)]
         values = np.array(rows)
+        lowest = highest = values
+        if waits is not None:
+            lowest, highest = (np.where(waits, end, values) for end in (np.inf, -np.inf))
+            values[:, waits] = 0.0
         pay = self._end_episodes(values, done)
         # Added to 0.0, so that a sum of -0.0 is shown without a sign.
         paid = pay.sum(axis=1) + 0.0
         stretch = Stretch(
             names=self._names,
-            n_steps=reward.size,
-            minimum=values.min(axis=(1, 2))[:-2],
+            n_steps=round(values[-1].sum()),
+            minimum=lowest.min(axis=(1, 2))[:-2],
             total=values.sum(axis=(1, 2))[:-2] + 0.0,
-            maximum=values.max(axis=(1, 2))[:-2],
+            maximum=highest.max(axis=(1, 2))[:-2],
             n_episodes=pay.shape[1],
             episode_pay=paid[:-2],
             episode_return=float(paid[-2]),

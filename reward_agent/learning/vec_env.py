@@ -41,6 +41,13 @@ class Ended:
     is_time_out: NDArray[np.bool_]
     observation: NDArray[np.float32]
 
+    def join(self, earlier: Ended | None) -> Ended:
+        """Return these episodes after those that a step before ended."""
+        if earlier is None:
+            return self
+        pairs = zip(vars(earlier).values(), vars(self).values(), strict=True)
+        return Ended(*map(np.concatenate, pairs))
+
 
 class Reward(Protocol):
     """What pays steps: a program, or anything that is asked as it is (``CompiledReward``)."""
@@ -80,6 +87,7 @@ class RewardVecEnv:
     Attributes:
         n_envs: number of simulations N.
         terms: what each reward term paid since it was last read.
+        n_steps: env steps so far.
         practice: of the reward's stages, if it has any.
         seconds: wall time by activity.
     """
@@ -95,7 +103,7 @@ class RewardVecEnv:
     ) -> None:
         self.card, self.n_envs, self.starts, self.log = card, simulation.n_sims, starts, log
         simulation.starter = starts
-        self.terms = TermLog(simulation.n_sims)
+        self.terms, self.n_steps = TermLog(simulation.n_sims), 0
         self.practice: Practice | None = None
         if isinstance(reward, CompiledReward) and reward.stages:
             self.practice = Practice(reward, stage_steps, card.max_episode_steps)
@@ -104,7 +112,8 @@ class RewardVecEnv:
         self._ends_by_itself = simulation.ends_by_itself
         self._payment = Payment(reward, simulation.n_sims)
         self._lengths = np.zeros(simulation.n_sims, dtype=np.int64)
-        self._dones: list[NDArray[np.bool_]] = []
+        # Of each step: whose episode ended, and who waited.
+        self._flags: list[tuple[NDArray[np.bool_], NDArray[np.bool_] | None]] = []
         self._origins: list[NDArray[np.int_]] = []
         self._state: State
 
@@ -128,19 +137,20 @@ class RewardVecEnv:
         self._payment.begin(self._state)
         if self.practice:
             self.practice.begin()
-        self._dones, self._origins = [], []
+        self._flags, self._origins = [], []
         self.terms.drop_episodes()
         return self._simulation.observation.astype(np.float32)
 
     def advance(
-        self, actions: NDArray[np.float32]
+        self, actions: NDArray[np.float32], repeat: int = 1
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_], Ended | None]:
-        """Step all simulations; those whose episode ended are at the start of the next.
+        """Step all simulations; those whose episode ended are at the start of the next, and wait.
 
-        What the step pays is asked for afterwards, for many steps at once, with ``pay``.
+        What the steps pay is asked for afterwards, for many steps at once, with ``pay``.
 
         Args:
             actions: (N, n_actions).
+            repeat: control steps of each.
 
         Returns:
             Observation (N, observation_size), ends of episodes (N,), and what ended, if any.
@@ -148,9 +158,22 @@ class RewardVecEnv:
         Raises:
             ContractError: the program failed or broke its contract.
         """
-        started = time.perf_counter()
         action = actions.astype(np.float64)
-        self._simulation.step(action)
+        observation, done, ended = self._step(action, None)
+        for _ in range(repeat - 1):
+            observation, more, also = self._step(action, done if ended else None)
+            done, ended = done | more, also.join(ended) if also else ended
+        return observation, done, ended
+
+    def _step(
+        self, action: FloatArray, waits: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], Ended | None]:
+        """Step the simulations; those (N,) that wait stay where they are."""
+        started = time.perf_counter()
+        if waits is None:
+            self._simulation.step(action)
+        else:
+            self._simulation.step(action, ~waits)
         stepped = time.perf_counter()
         next_state = self._simulation.read_state()
         if self.log is not None:
@@ -167,9 +190,19 @@ class RewardVecEnv:
         taken = time.perf_counter()
         self._state = next_state
         self._lengths += 1
+        self.n_steps += self.n_envs
+        if waits is not None:
+            ids = np.flatnonzero(waits)
+            self._begin_again(ids)
+            if self.log is not None:
+                self.log.wait(ids)
+            self._lengths[ids] = 0
+            self.n_steps -= len(ids)
         most = self.practice.most_steps if self.practice else self.card.max_episode_steps
         done = is_over | (self._lengths >= most)
-        self._dones.append(done)
+        if waits is not None:
+            done &= ~waits
+        self._flags.append((done, waits))
         if self.starts is not None:
             self._origins.append(self.starts.origins.copy())
         ended = self._end_episodes(done, terminated, observation) if done.any() else None
@@ -179,15 +212,21 @@ class RewardVecEnv:
         return observation, done, ended
 
     def pay(self) -> FloatArray:
-        """Return the rewards (n_steps, N) of the steps since it was last called.
+        """Return the rewards (n_steps, N) of the steps since it was last called; 0 of who waits.
 
         Raises:
             ContractError: the program failed or broke its contract.
         """
         started = time.perf_counter()
         rewards, terms = self._payment.collect()
-        done, self._dones = np.array(self._dones), []
-        returns = self.terms.add(terms, rewards, done)
+        flags, self._flags = self._flags, []
+        done, masks = np.array([done for done, _ in flags]), None
+        if any(waits is not None for _, waits in flags):
+            nobody = np.zeros(self.n_envs, dtype=bool)
+            masks = np.array([nobody if waits is None else waits for _, waits in flags])
+        returns = self.terms.add(terms, rewards, done, masks)
+        if masks is not None:
+            rewards = np.where(masks, 0.0, rewards)
         if self.starts is not None:
             origins, self._origins = np.array(self._origins), []
             self.starts.judge(origins.T[done.T], returns)
@@ -209,6 +248,12 @@ class RewardVecEnv:
         own = ids if self.starts is None else ids[self.starts.origins[ids] < 0]
         return self.log.begin(own, state)
 
+    def _begin_again(self, ids: NDArray[np.intp]) -> None:
+        """Let the reward begin with the first state that some simulations are in."""
+        self._payment.restart(ids, self._state)
+        if self.practice:
+            self.practice.restart(ids)
+
     def _end_episodes(
         self,
         done: NDArray[np.bool_],
@@ -225,9 +270,7 @@ class RewardVecEnv:
         if self.practice:
             self.practice.end(ids)
         self._state = self._read_first(ids)
-        self._payment.restart(ids, self._state)
-        if self.practice:
-            self.practice.restart(ids)
+        self._begin_again(ids)
         observation[ids] = self._simulation.observation[ids]
         return ended
 

@@ -52,6 +52,8 @@ def test_plain_mathematics_reads_no_field(line, hopper):
 
 
 class Pushing:
+    repeat = 1
+
     def act(self, observation):
         return observation[:, :3].clip(-1, 1)
 

@@ -19,6 +19,8 @@ class Constant:
         self.value = value
         self.n_asked: list[int] = []
 
+    repeat = 1
+
     def act(self, observation):
         self.n_asked.append(len(observation))
         return np.full((len(observation), 3), self.value)
@@ -73,6 +75,21 @@ def test_policy_is_not_asked_about_episodes_that_have_ended(hopper):
     assert lengths[-1] < 60
     assert len(policy.n_asked) == lengths[-1]
     assert sum(policy.n_asked) == sum(lengths)
+
+
+def test_policy_acts_as_seldom_as_it_was_trained_to(hopper):
+    class Counting(Constant):
+        repeat = 4
+
+        def act(self, observation):
+            self.value = 0.1 * len(self.n_asked)
+            return super().act(observation)
+
+    card = hopper.model_copy(update={"termination": (), "max_episode_steps": 10})
+    often, seldom = roll_out(card, [Constant(0.5), Counting(0.0)], n_episodes=2, seed=0)
+    held = seldom.trajectories.episode(1).action[:, 0]
+    np.testing.assert_allclose(held, [0.0] * 4 + [0.1] * 4 + [0.2] * 2, rtol=1e-6)
+    assert often.trajectories.episode(1).action == pytest.approx(0.5)
 
 
 def test_time_limit_truncates_and_does_not_terminate(hopper):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +18,8 @@ from typer.testing import CliRunner
 
 from reward_agent.cli.app import app
 from reward_agent.errors import DataError, UnknownNameError, UsageError
-from reward_agent.export.package import export_run
+from reward_agent.export.package import POLICY_FILE, convert_policy, export_run
+from reward_agent.learning.policy import load_policy, save_policy
 from reward_agent.records.disk import write_record
 from reward_agent.records.store import RunStore
 from reward_agent.run.single import evaluate
@@ -188,6 +191,21 @@ def test_a_squashed_policy_becomes_one_of_sac(tmp_path: Path, import_exported) -
     action, _ = model.predict(venv.normalize_obs(seen), deterministic=True)
     assert type(model).__name__ == "SAC"
     np.testing.assert_allclose(action, ours.act(seen), atol=1e-5)
+
+
+def test_a_policy_that_holds_its_actions_says_so_or_is_not_converted(
+    exported: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "held"
+    shutil.copytree(exported, folder)
+    policy = load_policy(folder / POLICY_FILE)
+    header = policy.header.model_copy(update={"action_repeat": 4})
+    save_policy(folder / POLICY_FILE, replace(policy, header=header))
+    for form in ("torch", "sb3"):
+        with pytest.raises(UsageError, match="holds each action for 4 control steps") as refused:
+            convert_policy(folder, form)
+        assert refused.value.remedy == "use policy.py, or onnx"
+    assert json.loads((exported / "policy.json").read_text())["action_repeat"] == 1
 
 
 def test_a_form_that_is_none_is_refused(run_dir: Path, tmp_path: Path) -> None:

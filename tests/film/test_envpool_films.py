@@ -37,6 +37,8 @@ class Wobbling:
     def __init__(self) -> None:
         self._rng = np.random.default_rng(0)
 
+    repeat = 1
+
     def act(self, observation: Any) -> Any:
         return self._rng.uniform(-1.3, 1.3, (len(observation), 4))
 

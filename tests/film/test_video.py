@@ -24,6 +24,8 @@ from reward_agent.simulation.backends import Footage, find_graphics
 
 
 class Still:
+    repeat = 1
+
     def act(self, observation):
         return np.zeros((len(observation), 3))
 

@@ -29,12 +29,12 @@ def make_env(total_timesteps: int = 10**6, *, has_log: bool = True) -> RewardVec
     return RewardVecEnv(CARD, simulation, compile_program(PROGRAM, CARD, 0.99), log=log)
 
 
-def play(env: RewardVecEnv, n_steps: int) -> list[np.ndarray]:
+def play(env: RewardVecEnv, n_steps: int, repeat: int = 1) -> list[np.ndarray]:
     """Act at random and return what was observed."""
     rng = np.random.default_rng(0)
     seen = [env.reset()]
     for _ in range(n_steps):
-        observation, _, _ = env.advance(rng.uniform(-1, 1, (N, 3)).astype(np.float32))
+        observation, _, _ = env.advance(rng.uniform(-1, 1, (N, 3)).astype(np.float32), repeat)
         seen.append(observation)
     env.pay()
     return seen
@@ -61,6 +61,16 @@ def test_episodes_are_whole_and_begin_where_the_card_says() -> None:
         assert (np.abs(episode.rows[1:, 5:]).max(axis=1) > 0).all()
     ends = [episode.n_steps for episode in env.log.episodes]
     assert ends == sorted(ends)
+
+
+def test_an_episode_that_waited_for_others_begins_when_it_moves() -> None:
+    env = make_env()
+    play(env, 200, repeat=5)
+    assert env.log is not None
+    assert len(env.log.episodes) > 10
+    for episode in env.log.episodes:
+        assert not episode.rows[0, -3:].any()
+        assert (np.abs(np.diff(episode.rows[:, :4], axis=0)).max(axis=1) > 0).all()
 
 
 def test_no_more_steps_are_read_than_its_share() -> None:

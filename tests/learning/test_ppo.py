@@ -53,6 +53,18 @@ def make_ppo(env: RewardVecEnv, settings: PPOSettings, total_timesteps: int, see
     return PPO(env, LearnerSettings(**settings.model_dump()), total_timesteps, seed)
 
 
+def test_action_that_is_held_is_paid_and_discounted_as_its_steps_are(card: EnvCard) -> None:
+    model = make_model(card, action_repeat=3, gamma=0.9, n_steps=4)
+    rewards = np.arange(12.0).reshape(6, 2)
+    paid = ppo.sum_held(rewards, model.settings)
+    np.testing.assert_allclose(paid[1], rewards[3] + 0.9 * rewards[4] + 0.81 * rewards[5])
+    assert model._gamma == pytest.approx(0.729)
+    model.learn()
+    # Some wait for the others at the end of an episode: no env step of theirs.
+    assert 4 * 4 * 3 * 0.8 < model.num_timesteps == model._env.n_steps < 4 * 4 * 3
+    assert model.make_policy().repeat == 3
+
+
 def list_torch_weights(policy: torch.nn.Module, networks: Networks) -> list[tuple[Any, np.ndarray]]:
     """Pair each parameter of torch's policy with the array of ours that it answers to."""
     nets = policy.mlp_extractor
@@ -203,7 +215,7 @@ def test_truncated_episode_is_paid_the_value_of_its_last_state(
     env = make_env(short)
     model, seen, paid = make_ppo(env, SETTINGS, 10_000, seed=0), [], []
     advance, pay = env.advance, env.pay
-    monkeypatch.setattr(env, "advance", lambda action: seen.append(advance(action)) or seen[-1])
+    monkeypatch.setattr(env, "advance", lambda *given: seen.append(advance(*given)) or seen[-1])
     monkeypatch.setattr(env, "pay", lambda: paid.append(pay()) or paid[-1])
     credited = collect(model, monkeypatch)["rewards"]
     rewards = paid[0].astype(np.float32)

@@ -99,6 +99,15 @@ def test_later_stages_get_longer_episodes_once_half_come_past_the_first() -> Non
     assert env.practice.current == 2
 
 
+def test_who_waits_while_an_action_is_held_comes_to_no_stage() -> None:
+    env = make_env([1, 3])
+    for _ in range(4):
+        env.advance(np.zeros((2, 3), dtype=np.float32), 4)
+    env.pay()
+    rise, turn, _ = count_stages(env.stages, env.pop_stretch().stages, 8)
+    assert (rise.n_reached, turn.n_reached, turn.pay) == (8, 4, 4 * 11 / 8)
+
+
 def test_stage_that_few_come_past_stays_practised() -> None:
     env = make_env([100] * 4 + [1] * 6, steps=(3, 6))
     run_steps(env, 200)

@@ -126,6 +126,26 @@ def test_terms_are_added_up_by_step_and_by_episode(card: EnvCard) -> None:
     assert (after.n_episodes, after.episode_pay.tolist()) == (1, [15.0, 5.0])
 
 
+def test_who_ends_while_an_action_is_held_waits_at_the_start_of_the_next(card: EnvCard) -> None:
+    env, reward = make_env(card, [3, 100])
+    action = np.zeros((2, 3), dtype=np.float32)
+    observation, done, ended = env.advance(action, 4)
+    assert observation[:, 0].tolist() == [0.0, 4.0]
+    assert (done.tolist(), ended.ids.tolist()) == ([True, False], [0])
+    assert (ended.observation[:, 0].tolist(), ended.is_time_out.tolist()) == ([3.0], [False])
+    assert env.pay().tolist() == [[2.0, 2.0], [3.0, 3.0], [4.0, 4.0], [0.0, 5.0]]
+    _, done, ended = env.advance(action, 4)
+    assert (ended.ids.tolist(), ended.is_time_out.tolist()) == ([1, 0], [True, False])
+    assert env.pay().tolist() == [[2.0, 6.0], [3.0, 0.0], [4.0, 0.0], [0.0, 0.0]]
+    stretch = env.terms.pop()
+    assert env.n_steps == stretch.n_steps == (3 + 4) + (3 + 1)
+    assert (stretch.n_episodes, stretch.episode_steps) == (3, 3 + 5 + 3)
+    assert stretch.episode_pay.tolist() == [6.0 + 15.0 + 6.0, 11.0]
+    assert (stretch.minimum.tolist(), stretch.maximum.tolist()) == ([1.0, 1.0], [5.0, 1.0])
+    # What waits is begun with anew, whatever the program made of a step that was none.
+    assert reward.restarts == [[0, 1], [0], [0], [1], [1], [1], [0], [0, 1]]
+
+
 def test_no_python_per_environment_in_a_step_without_ends(card: EnvCard) -> None:
     """Count the simulation's calls: they do not grow with the number of environments."""
     calls = []

@@ -82,7 +82,7 @@ def test_a_step_makes_as_many_calls_for_many_environments_as_for_few(card: EnvCa
     assert counts[0]["Batch.step"] == counts[1]["Batch.step"] == 1
     # With 256 environments the second step is not paid yet, with 4 neither.
     assert counts[0] == counts[1]
-    assert counts[0].total() < 80
+    assert counts[0].total() <= 80
 
 
 def test_a_program_without_memory_is_called_once_for_a_thousand_rows(card: EnvCard) -> None:

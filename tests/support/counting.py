@@ -24,8 +24,8 @@ class CountingSimulation:
     def reset(self, ids: np.ndarray | None = None) -> None:
         self._counts[slice(None) if ids is None else ids] = 0.0
 
-    def step(self, action: np.ndarray) -> None:
-        self._counts += 1.0
+    def step(self, action: np.ndarray, ids: np.ndarray | None = None) -> None:
+        self._counts[slice(None) if ids is None else ids] += 1.0
 
     def read_state(self) -> State:
         return State({"count": self._counts.copy()})

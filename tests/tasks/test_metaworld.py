@@ -93,6 +93,8 @@ def test_every_task_is_simulated_and_not_done_by_doing_nothing(name: str, score)
     from reward_agent.evaluation.rollout import roll_out
 
     class Still:
+        repeat = 1
+
         def act(self, observation):
             return np.zeros((len(observation), 4))
 

@@ -182,6 +182,15 @@ def test_paused_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert sum(row.startswith("total_timesteps") for row in rows) == 1
 
 
+def test_action_that_is_held_is_part_of_the_policy_and_costs_its_env_steps(tmp_path: Path) -> None:
+    job = make_job(tmp_path, ALIVE, learner=SMALL.merge(LearnerSettings(action_repeat=4)))
+    result = run(job, tmp_path)
+    job.check_result(result, tmp_path)
+    assert 2560 <= result.total_timesteps < 2560 + 8 * 32 * 4
+    policy = load_policy(tmp_path / result.snapshots[-1].file)
+    assert (policy.repeat, policy.header.total_timesteps) == (4, result.total_timesteps)
+
+
 STAGED = """
 STAGES = ("wait", "balance")
 
