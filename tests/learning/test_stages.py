@@ -14,6 +14,7 @@ from reward_agent.rewards.choices import TrainingChoices, read_choices
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.library import next_stage
 from reward_agent.rewards.program import CompiledReward, compile_program, load_functions
+from reward_agent.rewards.trial import pay_steps, roll_out_random_policy
 from reward_agent.simulation.state import State
 from reward_agent.types import RewardProgram
 
@@ -39,6 +40,28 @@ def write(training: str = "{}") -> str:
     return PROGRAM.replace("{TRAINING}", training)
 
 
+# A jump by hand. With its stages it says where episodes stay; what it pays is the same.
+JUMP = """
+def init_memory(state):
+    zero = np.zeros_like(state.torso_height)
+    return {"stage": zero, "best": zero + 0.0}
+
+
+def compute_reward(state, action, next_state, memory):
+    low = next_state.torso_height < 1.2
+    lifted = next_state.lowest_point > 0.05
+    down = (next_state.foot_floor_contact > 0.5) & (next_state.torso_up > 0.9)
+    stage = next_stage(memory["stage"], low, lifted, down)
+    best = np.maximum(memory["best"], next_state.lowest_point)
+    crouch = 0.5 * (stage > memory["stage"]) * (memory["stage"] == 0)
+    height = 20.0 * (best - memory["best"])
+    landing = 0.2 * (stage == 3) * next_state.torso_up
+    terms = {"crouch": crouch, "height": height, "landing": landing}
+    return sum(terms.values()), terms, {"stage": stage, "best": best}
+"""
+STAGED = 'STAGES = ("crouch", "flight", "landing")\nTRAINING = {"stage_steps": [60, 120]}\n' + JUMP
+
+
 def make_env(ends: list[int], steps: tuple[int, ...] = ()) -> RewardVecEnv:
     source = write()
     reward = CompiledReward(load_functions(source), 0.99, None, read_choices(source).stages)
@@ -52,6 +75,18 @@ def run_steps(env: RewardVecEnv, n_steps: int) -> list[np.ndarray]:
     ends = [env.advance(action)[1] for _ in range(n_steps)]
     env.pay()
     return ends
+
+
+def test_stages_say_more_of_a_jump_and_pay_the_same() -> None:
+    hopper = load_env("hopper")
+    assert check_program(RewardProgram(JUMP), hopper).is_accepted
+    assert check_program(RewardProgram(STAGED), hopper).is_accepted
+    plain, staged = (compile_program(source, hopper, 0.99) for source in (JUMP, STAGED))
+    assert (plain.stages, staged.stages) == ((), ("crouch", "flight", "landing"))
+    steps = roll_out_random_policy(hopper, 0, n_sims=8, n_steps=60)
+    paid = [[step.reward for step in pay_steps(reward, steps)] for reward in (plain, staged)]
+    np.testing.assert_array_equal(*paid)
+    assert max(int(staged.stage.max()) for _ in pay_steps(staged, steps)) >= 1
 
 
 def test_gate_of_the_present_stage_alone_leads_on() -> None:
