@@ -60,14 +60,17 @@ def design_command(
     ] = False,
     start_from: Annotated[
         list[Path] | None,
-        typer.Option("--from", help="Start from a reward of yours, too; repeatable."),
+        typer.Option(
+            "--from", metavar="FILE", help="Start from a reward of yours, too; repeatable."
+        ),
     ] = None,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Print what the run may cost, and do nothing.")
     ] = False,
     runs_dir: RunsDir = None,
     tracker: Annotated[
-        list[str] | None, typer.Option(help=f"Log to {_TRACKERS} or an installed one; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help=f"Log to {_TRACKERS} or an installed one; repeatable."),
     ] = None,
     as_json: Json = False,
     detached: Annotated[

@@ -31,18 +31,20 @@ class Script:
     """What is done without asking, as options."""
 
     say: Annotated[
-        _Words, typer.Option(help="What you saw in the current policy; may be repeated.")
+        _Words,
+        typer.Option(metavar="WORDS", help="What you saw in the current policy; may be repeated."),
     ] = None
     wish: Annotated[str, typer.Option(help="What you want to see instead, with --say.")] = ""
     about: Annotated[str, typer.Option(help="The candidate that --say and --edit are about.")] = ""
     prefer: Annotated[
-        _Words, typer.Option(help="A:B prefers A, A=B is the same, A!B both are bad.")
+        _Words,
+        typer.Option(metavar="A:B", help="A:B prefers A, A=B is the same, A!B both are bad."),
     ] = None
-    note: Annotated[_Words, typer.Option(help="A note for the Designer.")] = None
+    note: Annotated[_Words, typer.Option(metavar="WORDS", help="A note for the Designer.")] = None
     edit: Annotated[
         Path | None, typer.Option(help="Train this program in place of the current one.")
     ] = None
-    reject: Annotated[_Words, typer.Option(help="Reject a candidate.")] = None
+    reject: Annotated[_Words, typer.Option(metavar="ID", help="Reject a candidate.")] = None
     accept: Annotated[
         str | None, typer.Option(help="Make a candidate the result; 'front' is the current one.")
     ] = None

@@ -281,14 +281,16 @@ def export_command(
     ] = None,
     also: Annotated[
         list[str] | None,
-        typer.Option(help="The policy as onnx, torch or sb3, too; repeatable."),
+        typer.Option(metavar="onnx|torch|sb3", help="The policy in that form, too; repeatable."),
     ] = None,
     runs_dir: RunsDir = None,
     as_json: Json = False,
 ) -> None:
     """Write a run's reward as one file that needs NumPy alone, its policy and a test."""
-    from reward_agent.export.package import convert_policy, export_run
+    from reward_agent.export.package import check_form, convert_policy, export_run
 
+    for form in also or ():
+        check_form(form)
     export = export_run(run, output, candidate, runs_dir, allow_import)
     converted = [name for form in also or () for name in convert_policy(output, form)]
     if as_json:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 _MIB = 2**20
 Runs = Annotated[
-    list[str], typer.Argument(help="Runs: names, ids, starts of ids, paths, or 'last'.")
+    list[str],
+    typer.Argument(metavar="RUN", help="Runs: names, ids, starts of ids, paths, or 'last'."),
 ]
 
 

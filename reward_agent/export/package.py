@@ -134,6 +134,12 @@ def export_run(
     )
 
 
+def check_form(form: str) -> None:
+    """Raise UnknownNameError of a form of a policy that there is not."""
+    if form not in FORMS:
+        raise UnknownNameError("form of a policy", form, list(FORMS))
+
+
 def convert_policy(folder: Path, form: str) -> tuple[str, ...]:
     """Write an exported policy in another of ``FORMS``, in a process of its own.
 
@@ -143,8 +149,7 @@ def convert_policy(folder: Path, form: str) -> tuple[str, ...]:
     Raises:
         UsageError: there is no such form, or a package that it needs is missing.
     """
-    if form not in FORMS:
-        raise UnknownNameError("form of a policy", form, list(FORMS))
+    check_form(form)
     command = [sys.executable, str(folder / CONVERTER_FILE), form]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -265,6 +270,7 @@ def _write_contract(card: EnvCard, action_repeat: int) -> bytes:
         "observation": {
             "size": card.observation_size,
             "parts": list(card.observation),
+            "units": "of MuJoCo's arrays m, rad and these per s, in the model's order of joints",
             "normalised": "inside of the policy: give it as the environment does",
         },
         "action": {"names": list(card.actions), "range": list(card.action_range)},

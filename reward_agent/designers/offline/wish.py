@@ -261,10 +261,12 @@ def _body_contact(body: Body, clause: str) -> list[Gauge]:
 
 
 def _falls(body: Body, clause: str) -> list[Gauge]:
+    whole_s = body.card.max_episode_steps * body.card.control_dt
     return [
         _gauge("falls", "share of the episodes that end too early", "",
                "1.0 if episode.terminated else 0.0", enough=_HARDLY),
-        _gauge("duration", "time until the episode ends", "s", "episode.duration_s", "more"),
+        _gauge("duration", "time until the episode ends", "s", "episode.duration_s", "more",
+               enough=(1 - _HARDLY) * whole_s),
     ]  # fmt: skip
 
 
