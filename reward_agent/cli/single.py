@@ -252,6 +252,7 @@ def _render(examined: Examined, source: str) -> str:
         if table := list_pay(examined.probe):
             lines.append("pay of an episode of what takes no skill:")
             lines += [render_table(table[0], table[1:]), *tell_pay(examined.probe)]
+        lines += [f"start from {trial}" for trial in examined.probe.starts]
         if examined.probe.call_us is not None:
             lines.append(f"{examined.probe.call_us:.0f} µs a call at 64 simulations")
     return "\n".join([*lines, verdict])
