@@ -429,7 +429,7 @@ def _run_function(target: str, scratch: Path, python: str, takes_env: bool) -> d
     if "error" in facts:
         raise DataError(
             f"{target} in {python}: {facts['error']}",
-            "name the Python that has it with --python"
+            "install it there, or name the Python that has it with --python"
             if "ModuleNotFoundError" in facts["error"]
             else "see that it can be called without arguments there",
         )
