@@ -13,7 +13,6 @@ from reward_agent.evaluation.rollout import roll_out
 from reward_agent.simulation import backends
 from reward_agent.simulation.backends import Footage, make_simulation, require_backend
 from reward_agent.simulation.gymnasium_batch import GymnasiumArtist
-from reward_agent.worker.check_env import check_card
 
 CARD = load_env("crafter")
 ACTIONS = CARD.choices[0]
@@ -74,10 +73,6 @@ def test_the_card_names_the_games_own_kinds_things_and_actions(crafter):
             f"faces_{kind}": f"observation/faced[{number}]",
         }.items():
             assert sources.get(name, source) == source
-
-
-def test_the_card_describes_what_is_simulated(crafter):
-    assert [f.message for f in check_card(CARD).findings if f.severity != "note"] == []
 
 
 def test_the_nearest_thing_and_what_is_faced_are_seen(crafter, env):
@@ -142,15 +137,25 @@ def test_worlds_ask_for_no_noise_but_what_was_prepared(crafter, env, monkeypatch
 
 
 @pytest.mark.parametrize("task", list_tasks("crafter"))
-def test_an_episode_repeats_to_the_bit_from_its_seed_and_actions(crafter, task):
-    card = apply_task(CARD, load_task(CARD, task)).model_copy(update={"max_episode_steps": 100})
-    [rollout] = roll_out(card, [Wanderer()], n_episodes=2, seed=7)
-    episode = rollout.trajectories.episode(1)
-    again = make_simulation(card, 1, 7 + 1)
+def test_an_episode_repeats_to_the_bit_from_its_seed_and_actions_and_is_scored(crafter, task):
+    spec = load_task(CARD, task)
+    card = apply_task(CARD, spec).model_copy(update={"max_episode_steps": 80})
+    [rollout] = roll_out(card, [Wanderer()], n_episodes=1, seed=7)
+    episode = rollout.trajectories.episode(0)
+    again = make_simulation(card, 1, 7)
     again.reset()
     for step, action in enumerate(episode.action):
         again.step(action[None])
         np.testing.assert_array_equal(again.observation[0], episode.observation[step + 1])
+    for field in CARD.state:
+        low, high = field.range
+        assert np.all(
+            (getattr(episode, field.name) >= low) & (getattr(episode, field.name) <= high)
+        )
+    score = compile_metric(read_task_metric(CARD, spec))(episode)
+    assert score.parts
+    assert not score.success
+    assert 0.0 <= score.task_score < spec.target_score
 
 
 def test_drawing_changes_nothing_even_at_night(crafter):
@@ -184,25 +189,14 @@ def test_creatures_are_looked_through_by_their_places(crafter, env, monkeypatch)
 )
 def test_tasks_of_the_mountain_begin_in_it_with_tools(crafter, task, material, least, most):
     card = apply_task(CARD, load_task(CARD, task))
-    simulation = make_simulation(card, 3, seed=0)
+    simulation = make_simulation(card, 2, seed=0)
     simulation.reset()
     state = simulation.read_state()
-    assert state.iron_pickaxe.tolist() == [1.0] * 3
+    assert state.iron_pickaxe.tolist() == [1.0] * 2
     for wrapped in simulation.group.envs:
         game = wrapped.unwrapped._game
         cells = np.argwhere(game.map_world() == crafter.KINDS.index(material))
         assert least <= np.abs(cells - game.player.pos).sum(axis=1).min() <= most
-
-
-@pytest.mark.parametrize("task", list_tasks("crafter"))
-def test_wandering_gets_a_finite_score_and_mostly_no_success(crafter, task):
-    spec = load_task(CARD, task)
-    [rollout] = roll_out(apply_task(CARD, spec), [Wanderer()], n_episodes=4, seed=3)
-    score = compile_metric(read_task_metric(CARD, spec))
-    scores = [score(rollout.trajectories.episode(i)) for i in range(4)]
-    assert all(np.isfinite(one.task_score) and one.parts for one in scores)
-    assert sum(one.success for one in scores) < 4
-    assert max(one.task_score for one in scores) <= spec.target_score
 
 
 def test_a_film_is_the_games_own_pictures_of_the_same_episode(crafter):

@@ -11,9 +11,9 @@ def compute_reward(state, action, next_state):
     is_seen = (state.diamond_distance < FAR) & (next_state.diamond_distance < FAR)
     nearer = np.clip(state.diamond_distance - next_state.diamond_distance, -1.0, 1.0)
     terms = {
-        "gained": gained,
-        "nearer": 0.1 * np.where(is_seen & (gained < 0.5), nearer, 0.0),
-        "explored": 0.005 * (next_state.cells_seen - state.cells_seen),
+        "gained": 3.0 * gained,
+        "nearer": 0.3 * np.where(is_seen & (gained < 0.5), nearer, 0.0),
+        "explored": 0.02 * (next_state.cells_seen - state.cells_seen),
         "death": np.where(next_state.health > 0.0, 0.0, -1.0),
     }
     return sum(terms.values()), terms
