@@ -101,6 +101,9 @@ ROLES: dict[str, FieldRole] = {
     "com_position": FieldRole("m", 3, "centre of mass: x, y, z", ("com_position",)),
     "com_height": FieldRole("m", None, "of the centre of mass above the floor", ("com_height",)),
     "com_velocity": FieldRole("m/s", 3, "of the centre of mass: x, y, z", ("com_velocity",)),
+    "angular_momentum": FieldRole(
+        "kg m2/s", 3, "about the centre of mass: x, y (positive tips forward), z"
+    ),
     "lowest_point": FieldRole("m", None, "of the robot above the floor", ("lowest_point",)),
     "joint_angles": FieldRole("rad", 0, "of the joints", ("joint_angles",)),
     "joint_velocities": FieldRole("rad/s", 0, "of the joints", ("joint_velocities",)),

@@ -5,7 +5,7 @@
                                                            the back end returns: info/success
     attribute  = KIND ":" name "." word [ "(" x, y, z ")" ]   joint:rooty.qpos, body:torso.xmat[8]
     measure    = contact: | contact_force: | lowest: | com: | com_velocity: | velocity: |
-                 angular_velocity: | sensor:                followed by a name
+                 angular_momentum: | angular_velocity: | sensor:   followed by a name
     draw       = draw: name                                 what the card's [draws.NAME] has drawn
     function   = clip(s, low, high) | cos(s) | sin(s) | norm(s) | add(s, s) | subtract(s, s) |
                  scale(s, factor) | concat(s, …) | distance(point, point) |
@@ -20,10 +20,10 @@
 ``contact:NAME`` is 1.0 while a geom touches the floor, ``contact_force:NAME`` the norm of the net
 force, N, between them in the last physics step; with two sides both are of these. ``lowest:NAME``
 is the height of the lowest point of a body with all that hangs on it, ``com:NAME`` and
-``com_velocity:NAME`` the centre of mass of the same and its velocity, ``velocity:NAME`` and
-``angular_velocity:NAME`` those of a body's frame in the world. The measures that take several
-kinds have ``body:``, ``geom:``, … before the name. ``geom:NAME.point(x, y, z)`` is a point given
-in the geom's own frame.
+``com_velocity:NAME`` the centre of mass of the same and its velocity, ``angular_momentum:NAME`` its
+angular momentum about that, ``velocity:NAME`` and ``angular_velocity:NAME`` those of a body's frame
+in the world. The measures that take several kinds have ``body:``, ``geom:``, … before the name.
+``geom:NAME.point(x, y, z)`` is a point given in the geom's own frame.
 
 ``local`` is a world vector seen from a frame, forward, left and up, ``level`` the same seen from a
 frame that turns with the heading alone. ``relative`` is the rotation vector, rad, of the second
@@ -50,6 +50,7 @@ FRAMES = ("body", "geom", "site")
 SIDES = ("geom", "body", "subtree")
 # Each measure, with the kinds of object that it takes; the first is meant when none is named.
 MEASURES = {
+    "angular_momentum": ("body",),
     "angular_velocity": FRAMES,
     "com": ("body",),
     "com_velocity": ("body",),

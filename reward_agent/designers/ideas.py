@@ -26,6 +26,8 @@ from reward_agent.types import Record, rank_value
 # One fresh start in this many candidates of a later round: the average program fails, so most of
 # the budget goes to what already works, and some to leaving a dead end.
 _FRESH_EVERY = 3
+# The departure that changes how a policy learns, and not what it is paid.
+LEARNING = "learn-otherwise"
 
 
 class _IdeaTable(Record):
@@ -97,6 +99,9 @@ def choose_ideas(
             continue
         parent = _choose_parent(parents, lineage, n_departed)
         apt = _keep_apt(table.depart, parent, task, has_choices)
+        if n_departed == 1 and LEARNING in apt and _asks_to_learn(parent):
+            ideas.append(DesignIdea(LEARNING, apt[LEARNING], parent.candidate.id))
+            continue
         ideas.append(_pick_departure(apt, iteration, n_departed, parent.candidate.id))
     return _twist_repeats(ideas)
 
@@ -147,7 +152,7 @@ def _keep_apt(
     holds = {
         "fails": not is_done,
         "done": is_done,
-        "choices": has_choices,
+        "choices": has_choices and not (parent.summary and parent.summary.lack == "not kept"),
         "several-terms": parent.summary is None or len(parent.summary.terms) > 1,
     }
     supposes = load_ideas().supposes
@@ -156,6 +161,11 @@ def _keep_apt(
     }
     # What is asked for where the task is done comes first there, as the named failure does else.
     return dict(sorted(apt.items(), key=lambda item: "done" not in supposes.get(item[0], ())))
+
+
+def _asks_to_learn(parent: HistoryEntry) -> bool:
+    """Return whether what its training met says that no pay is what is missing."""
+    return parent.summary is not None and parent.summary.lack in ("never seen", "unsteady")
 
 
 def _pick_departure(

@@ -69,6 +69,7 @@ _DERIVED = split_names(
     "actuator_velocity qfrc_bias"
 )
 _MEASURES = {
+    "angular_momentum": "s.angular_momentum({name})",
     "angular_velocity": "s.angular_velocity({kind!r}, {name})",
     "com": "s.now.body({name}).subtree_com",
     "com_velocity": "s.com_velocity({name})",
@@ -77,6 +78,7 @@ _MEASURES = {
     "lowest": "s.lowest({kind!r}, {name}, {floors})",
     "velocity": "s.velocity({kind!r}, {name})",
 }
+_SENSED = ("s.touches(", "s.com_velocity(", "s.angular_momentum(")
 _CALLS = {
     "add": "np.add({})",
     "clip": "np.clip({})",
@@ -267,7 +269,7 @@ def _describe_environment(
     fields = [card.field(name) for name in dict.fromkeys(names)] or [card.fields[0]]
     expressions = [write_expression(card, field) for field in fields]
     is_current = card.model.derived_fields == "current"
-    is_sensed = any("s.touches(" in text or "s.com_velocity(" in text for text in expressions)
+    is_sensed = any(call in text for text in expressions for call in _SENSED)
     has_forces = any("s.force(" in text for text in expressions)
     options: dict[str, Any] = dict(card.gymnasium_kwargs)
     if has_own_termination and (card.gymnasium_id or "").startswith(_CAN_GO_ON):

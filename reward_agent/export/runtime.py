@@ -158,6 +158,10 @@ class Physics:
         """Return the velocity ``(3,)``, m/s, of the centre of mass of a body with all on it."""
         return self.sensed.subtree_linvel[self.model.body(body).id]
 
+    def angular_momentum(self, body: str | int) -> Any:
+        """Return the angular momentum ``(3,)``, kg m2/s, of the same about that centre."""
+        return self.sensed.subtree_angmom[self.model.body(body).id]
+
     def velocity(self, kind: str, name: str | int) -> Any:
         """Return the velocity ``(3,)``, m/s, of the origin of a body, geom or site."""
         body = self._find_body(kind, name)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from reward_agent.simulation.simulation import Simulation
 from reward_agent.simulation.state import FloatArray, State
 
-# Of the steps, so many are read for it: to read more fields costs a few percent of a step.
-_SHARE = 0.2
+# Of the steps, so many are read for it: to read more fields costs some percent of a step.
+_SHARE = 0.1
 # Numbers that are kept, 16 MB.
 _MOST_NUMBERS = 4_000_000
 # Rows that nobody needs any more are dropped when there are so many.
@@ -67,13 +67,14 @@ class EpisodeLog:
         self._simulation, self._shown = simulation, tuple(shown)
         n_columns = sum(card.field(name).size or 1 for name in fields) + card.n_actions
         self._share = min(_SHARE, _MOST_NUMBERS / (n_columns * total_timesteps))
-        self._window = card.max_episode_steps // 2
+        self._window = card.max_episode_steps // 8
         self._no_action = np.zeros((n_sims, card.n_actions))
         self._rows: list[NDArray[np.float32]] = []
         # Of the episode under way, the row of its first state; -1: it is not recorded.
         self._first = np.full(n_sims, -1)
         self._n_steps = self._n_read = self._opened = 0
-        self._is_due = True
+        # Whether episodes that begin are recorded, and whether the simulation reads all fields.
+        self._is_due = self._is_open = True
 
     def add(self, state: State, action: FloatArray) -> State:
         """Take the state to which an action led; return what the reward is given of it."""
@@ -97,7 +98,10 @@ class EpisodeLog:
         self._first[ids] = -1
         self._drop_idle()
         self._decide()
-        self._simulation.show(None if self._is_due or self._rows else self._shown)
+        is_open = self._is_due or bool(self._rows)
+        if is_open != self._is_open:
+            self._is_open = is_open
+            self._simulation.show(None if is_open else self._shown)
 
     def _decide(self) -> None:
         """Begin to record, or no longer: all simulations share what a step costs to read."""
@@ -129,6 +133,8 @@ class EpisodeLog:
         self._first[:], self._rows = -1, []
 
     def _show(self, state: State) -> State:
+        if not self._is_open:
+            return state
         return State({name: state.fields[name] for name in self._shown})
 
     def _pack(self, state: State, action: FloatArray) -> NDArray[np.float32]:

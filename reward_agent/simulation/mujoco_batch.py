@@ -31,6 +31,7 @@ from reward_agent.simulation.mujoco_behaviours import hold_lengths, tip_over
 from reward_agent.simulation.mujoco_draws import EpisodeDraws, PoseLayout, read_pose
 from reward_agent.simulation.mujoco_model import (
     CONTACTS,
+    OF_TREES,
     check_object,
     find_joint_limits,
     find_state_part,
@@ -340,7 +341,7 @@ def _compile_attribute(source: Attribute, batch: Batch) -> Reader:
 def _compile_measure(source: Measure, batch: Batch, floors: Sequence[str]) -> Reader:
     if source.measure in CONTACTS:
         return _compile_contact(source, batch, len(source.list_others(floors)))
-    if source.measure == "com_velocity":
+    if source.measure in OF_TREES:
         return make_constant(batch.sensor(name_sensor(source)).data)
     if source.measure == "sensor":
         return _compile_attribute(Attribute("sensor", source.name, "data"), batch)

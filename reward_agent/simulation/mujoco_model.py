@@ -39,6 +39,11 @@ _OBJECTS = {
 }
 # Contact sensors: what they report as bits, how they reduce contacts, how many slots they have.
 # The number that were found, of all of them; the sum of their forces (mjCONDATA_FORCE, netforce).
+# Measures of a body with all that hangs on it, and MuJoCo's sensors of them.
+OF_TREES = {
+    "com_velocity": mujoco.mjtSensor.mjSENS_SUBTREELINVEL,
+    "angular_momentum": mujoco.mjtSensor.mjSENS_SUBTREEANGMOM,
+}
 CONTACTS = {"contact": [1, 0, 1], "contact_force": [2, 3, 1]}
 _MOST_SENSORS, _MOST_SHOWN = 5000, 50
 
@@ -230,10 +235,12 @@ def _add_sensor(
     spec: mujoco.MjSpec, measure: Measure, floors: Sequence[str], known: dict[str, list[str]]
 ) -> None:
     is_contact = measure.measure in CONTACTS
-    if not is_contact and measure.measure != "com_velocity":
+    if not is_contact and measure.measure not in OF_TREES:
         return
-    kind, what = mujoco.mjtSensor.mjSENS_SUBTREELINVEL, list[dict[str, Any]]([{}])
-    if is_contact:
+    what = list[dict[str, Any]]([{}])
+    if not is_contact:
+        kind = OF_TREES[measure.measure]
+    else:
         kind, intprm = mujoco.mjtSensor.mjSENS_CONTACT, CONTACTS[measure.measure]
         others = measure.list_others(floors)
         what = [{**_find_side(*other, known, "ref"), "intprm": intprm} for other in others]

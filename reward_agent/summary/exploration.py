@@ -182,6 +182,14 @@ def render_exploration(seen: Exploration, best: Evaluation, lack: Lack | None) -
     return "\n".join(lines)
 
 
+def tell_exploration(seen: Exploration, lack: Lack | None) -> str:
+    """Return in a line how far a training came."""
+    score = seen.parts[0]
+    told = f"the best of {seen.n_episodes} episodes scores {format_number(score.furthest)}"
+    told += f" ({format_steps(score.near_steps[0])} steps); successes: {_tell_successes(seen)}"
+    return f"{told}; {lack}" if lack and lack != "nothing" else told
+
+
 def _list_cells(part: PartSeen, does: float | None) -> list[str]:
     low, high = map(format_steps, part.near_steps)
     ends = f"{part.n_near}, {low} to {high} steps" if part.n_near > 1 else f"1, at {low} steps"

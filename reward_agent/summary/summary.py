@@ -31,7 +31,7 @@ from reward_agent.summary.course import (
     summarise_terms,
 )
 from reward_agent.summary.diagnostics import Case, Diagnosis, diagnose
-from reward_agent.summary.exploration import find_lack, render_exploration
+from reward_agent.summary.exploration import find_lack, render_exploration, tell_exploration
 from reward_agent.summary.fields import (
     Column,
     ContactSummary,
@@ -99,6 +99,11 @@ class TrajectorySummary(FileRecord):
     motions: tuple[Motion, ...] = Field((), description="of the first of the episodes")
     exploration: Exploration | None = None
     lack: Lack | None = None
+
+    @property
+    def met(self) -> str:
+        """How far the training itself came, in a line; '' where that is not known."""
+        return tell_exploration(self.exploration, self.lack) if self.exploration else ""
 
 
 def summarise(

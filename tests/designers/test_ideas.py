@@ -7,6 +7,7 @@ import pytest
 from reward_agent.designers import ideas
 from reward_agent.designers.ideas import choose_ideas, load_ideas
 from reward_agent.errors import DataError
+from reward_agent.summary.summary import TrajectorySummary
 from reward_agent.types import RewardProgram
 
 
@@ -62,6 +63,17 @@ def test_how_it_is_learned_is_asked_for_where_it_may_be_chosen(best, history):
         return {idea.name for ideas in rounds for idea in ideas}
 
     assert list_names(True) - list_names(False) == {"learn-otherwise"}
+
+
+@pytest.mark.parametrize(
+    ("lack", "names"),
+    [("never seen", {"learn-otherwise"}), ("unsteady", {"learn-otherwise"}), ("not kept", set())],
+)
+def test_what_exploration_met_says_whether_to_learn_otherwise(best, lack, names):
+    best = replace(best, summary=TrajectorySummary.model_construct(lack=lack, terms=()))
+    for iteration in range(1, 12):
+        chosen = choose_ideas(iteration, 3, best=best, has_choices=True)
+        assert {idea.name for idea in chosen} & {"learn-otherwise"} == names
 
 
 def test_rounds_differ_and_so_do_seeds(best, history):

@@ -80,6 +80,20 @@ def test_centre_of_mass_and_its_velocity_are_mujocos(name: str) -> None:
             assert state.com_height[sim] == torso.subtree_com[2]
 
 
+def test_angular_momentum_is_mujocos_about_the_centre_of_mass() -> None:
+    card = load_env("hopper")
+    source = "angular_momentum:torso"
+    field = card.field("com_velocity").model_copy(
+        update={"source": source, "unit": "kg m2/s", "role": "angular_momentum"}
+    )
+    card = card.model_copy(
+        update={"state": tuple(field if f.name == field.name else f for f in card.state)}
+    )
+    for state, datas in roll(card, n_steps=20):
+        for sim, data in enumerate(datas):
+            assert state.com_velocity[sim] == pytest.approx(data.body("torso").subtree_angmom)
+
+
 def test_a_point_turns_with_its_geom() -> None:
     for state, datas in roll(load_env("ant"), n_steps=8):
         for sim, data in enumerate(datas):

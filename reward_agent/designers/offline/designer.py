@@ -18,6 +18,7 @@ from typing import Any
 
 from reward_agent.definitions.card import CARD_FILE, EnvCard
 from reward_agent.designers.brief import DesignBrief, WishBrief
+from reward_agent.designers.ideas import LEARNING
 from reward_agent.designers.offline.body import Body
 from reward_agent.designers.offline.forms import Signal
 from reward_agent.designers.offline.given import calls_for_weights, reweight
@@ -30,7 +31,6 @@ from reward_agent.designers.offline.kept import (
 from reward_agent.designers.offline.metric import compose_metric
 from reward_agent.designers.offline.moves import (
     EXAMPLES,
-    LEARNING,
     Move,
     learn_otherwise,
     list_answers,
@@ -249,7 +249,7 @@ def _improve(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) 
         signals = list_free(plan.kept, signals)
     moves = [*list_kept_moves(plan, evidence), *list_moves(plan, signals, evidence)]
     may_choose = brief.choices and plan.kept is None
-    other = learn_otherwise(plan, entry, brief.task.target_score) if may_choose else None
+    other = learn_otherwise(plan, entry.summary) if may_choose else None
     if other is not None and brief.idea.name == LEARNING:
         move = other
     else:

@@ -12,6 +12,8 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.offline.forms import Role, Signal
 from reward_agent.designers.offline.plan import Plan, TermPlan
+from reward_agent.records.exploration import Lack
+from reward_agent.summary.summary import TrajectorySummary
 from reward_agent.types import TermPoint
 
 # Shares of the return, of the episode and of the cap from which a rule speaks.
@@ -185,27 +187,26 @@ def _raise_cap(draft: OpenPlan, evidence: Evidence) -> list[Move]:
 
 # --- how it is learned ----------------------------------------------------------------------------
 
-LEARNING = "learn-otherwise"  # the idea that asks for it
-_LOST = 0.7  # of the best score on the way: below, what was found is not kept
-_LEAST_SCORES = 4
+# What to choose, the first that a plan has not: more noise before a longer horizon.
+_LEARNED: dict[Lack, tuple[dict[str, float], ...]] = {
+    "never seen": ({"noise_correlation": 0.7, "std_hold_share": 0.3}, {"gamma": 0.998}),
+    "unsteady": ({"final_learning_rate_share": 0.1},),
+}
 
 
-def learn_otherwise(plan: Plan, entry: HistoryEntry, target: float | None) -> Move | None:
-    """Change how it is learned: explore more where it stands still, calm down what is not kept."""
-    scores = [score for e in entry.curve if (score := e.task_score) is not None]
-    if len(scores) < _LEAST_SCORES:
-        return None
-    best, early, last = max(scores), max(scores[: len(scores) // 2]), scores[-1]
-    if best > 0 and last < _LOST * best:
-        values = {"final_learning_rate_share": 0.1}
-        reason = f"the score was {best:.3g} and ends at {last:.3g}: the learning rate falls"
-    elif best <= early and (target is None or best < target):
-        values = {"noise_correlation": 0.7, "std_hold_share": 0.3}
-        reason = f"the score did not pass {best:.3g} after half of the training: actions vary more"
-    else:
-        return None
-    changed = plan.model_copy(update={"training": {**plan.training, **values}})
-    return Move(changed, reason) if changed != plan else None
+def learn_otherwise(plan: Plan, summary: TrajectorySummary | None) -> Move | None:
+    """Change how it is learned: where what is missing was never met, or what was found is lost.
+
+    What was met and is not kept is a matter of pay.
+    """
+    lack = summary.lack if summary else None
+    for values in _LEARNED.get(lack, ()) if lack else ():
+        if not values.items() <= plan.training.items():
+            told = ", ".join(f"{name} {value:g}" for name, value in values.items())
+            met = f" ({summary.met})" if summary and summary.met else ""
+            changed = plan.model_copy(update={"training": {**plan.training, **values}})
+            return Move(changed, f"{lack}{met}: {told}")
+    return None
 
 
 # --- at random ------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import pytest
 
@@ -18,6 +17,7 @@ from reward_agent.designers.offline.plan import Plan, TermPlan, make_plan, rende
 from reward_agent.designers.offline.signals import list_signals
 from reward_agent.designers.offline.words import read_goals
 from reward_agent.designers.roles import Proposal
+from reward_agent.summary.summary import TrajectorySummary
 from reward_agent.types import RewardProgram, TermPoint
 
 CARD = load_env("hopper")
@@ -105,25 +105,26 @@ def test_named_failures_are_answered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scores", "chosen"),
+    ("lack", "chosen"),
     [
-        ((0.1, 0.14, 0.13, 0.14), {"noise_correlation": 0.7, "std_hold_share": 0.3}),
-        ((0.1, 0.6, 0.9, 0.2), {"final_learning_rate_share": 0.1}),
-        ((0.1, 0.3, 0.6, 0.9), None),
-        ((1.0, 1.0, 1.0, 1.0), None),
-        ((0.1, 0.1), None),
+        ("never seen", {"noise_correlation": 0.7, "std_hold_share": 0.3}),
+        ("unsteady", {"final_learning_rate_share": 0.1}),
+        ("not kept", None),
+        ("nothing", None),
+        (None, None),
     ],
-    ids=["stands still", "is lost again", "rises", "done", "too few"],
 )
-def test_how_it_is_learned_is_changed_by_the_course_of_the_score(entry, scores, chosen) -> None:
-    proposal = Proposal(RewardProgram(render_program(PLAN, SIGNALS, "hop")))
-    trained = entry(proposal, HEALTHY)
-    [last] = trained.curve[-1:] or [trained.candidate.evaluation]
-    curve = tuple(last.model_copy(update={"task_score": score}) for score in scores)
-    move = learn_otherwise(PLAN, replace(trained, curve=curve), 0.95)
+def test_how_it_is_learned_follows_what_exploration_met(lack, chosen) -> None:
+    summary = TrajectorySummary.model_construct(lack=lack, exploration=None)
+    move = learn_otherwise(PLAN, summary)
     assert (move.plan.training if move else None) == chosen
-    if move:
-        assert learn_otherwise(move.plan, replace(trained, curve=curve), 0.95) is None
+    if move and lack == "never seen":
+        further = learn_otherwise(move.plan, summary)
+        assert further is not None
+        assert further.plan.training == {**chosen, "gamma": 0.998}
+        move = further
+    assert move is None or learn_otherwise(move.plan, summary) is None
+    assert learn_otherwise(PLAN, None) is None
 
 
 def test_random_moves_change_the_program_and_repeat_with_a_seed() -> None:
