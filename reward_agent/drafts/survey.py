@@ -75,7 +75,7 @@ class Watched:
 
 
 @dataclass(frozen=True)
-class Actions:
+class ActionSpace:
     """What an environment takes.
 
     Args:
@@ -138,7 +138,7 @@ class Survey:
     n: int
     low: Array
     high: Array
-    actions: Actions
+    actions: ActionSpace
     doc: str
     watched: Watched
     scattered: Scattered | None
@@ -192,7 +192,7 @@ def survey_env(env: Any, name: str, seed: int = 0) -> Survey:
         n=columns.observation_size,
         low=low,
         high=high,
-        actions=Actions(tuple(actions.n_choices), actions.low, actions.high),
+        actions=ActionSpace(tuple(actions.n_choices), actions.low, actions.high),
         doc=_find_doc(env.unwrapped)[:_MOST_DOC_CHARS],
         watched=watched,
         scattered=scattered,
@@ -239,7 +239,7 @@ def read_survey(data: dict[str, Any]) -> Survey:
         "names": {name: (int(start), int(n)) for name, (start, n) in data["names"].items()},
         "low": np.array(data["low"], float),
         "high": np.array(data["high"], float),
-        "actions": Actions(
+        "actions": ActionSpace(
             tuple(actions["n_choices"]), *(np.array(actions[e], float) for e in ("low", "high"))
         ),
         "watched": Watched(**watched),

@@ -140,7 +140,7 @@ def test_what_no_metric_judges_is_listed(name: str, sentence: str, left_out: set
     [
         ("hopper", "do a moonwalk", "cannot measure 'moonwalk'"),
         ("humanoid", "Do a handstand", "cannot measure 'handstand'"),
-        ("hopper", "向前走", "cannot measure '向前走'; say it in English"),
+        ("hopper", "向前走", "no metric for '向前走': it reads English keywords (walk, jump,"),
         ("hopper", "Back flip!", "reads like the card's task 'back_flip': --task back_flip"),
         ("ant", "wave a front leg", "--task wave_leg"),
         ("hopper", "spin like a top", "no field of hopper plays yaw_rate"),
