@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from reward_agent.text import clean_text, hide_in_words
 
@@ -355,7 +355,17 @@ class WorkOutcome(Record):
     def __str__(self) -> str:
         return f"{self.kind}: {self.reason}" if self.reason else self.kind
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_words(cls, data: Any) -> Any:
+        """Read how runs of earlier versions say it."""
+        if not isinstance(data, str):
+            return data
+        word, _, reason = data.partition(": ")
+        return {"kind": _EARLIER_WORDS.get(word, word), "reason": reason}
 
+
+_EARLIER_WORDS = {"scored": "finished", "relabelled": "finished"}
 FINISHED = WorkOutcome(kind="finished")
 
 

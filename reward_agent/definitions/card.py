@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from reward_agent.definitions.learner import LEARNERS, LearnerSettings
+from reward_agent.definitions.learner import LEARNERS, LearnerSettings, read_earlier_table
 from reward_agent.definitions.paths import find_envs_dir
 from reward_agent.definitions.roles import ENTRIES, OTHER_UNITS, ROLES, RobotRoles, find_usual_role
 from reward_agent.definitions.sources import OWN_REWARD, find_draws, parse_source
@@ -453,6 +453,11 @@ class EnvCard(FileRecord):
         vector, index = ENTRIES[role]
         field = self.find_role(vector, limb)
         return None if field is None else (field, index)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_table(cls, given: Any) -> Any:
+        return read_earlier_table(given, others="other_learners")
 
     @model_validator(mode="before")
     @classmethod

@@ -247,6 +247,21 @@ class LearnerSettings(Record):
             raise UsageError(f"the learner {self.algo} needs {kind.missing}", kind.way_out)
 
 
+def read_earlier_table(given: Any, others: str = "") -> Any:
+    """Take a table ``ppo``, which earlier cards, tasks and runs have: settings of that learner.
+
+    Where another learner is named beside it, it is one of the ``others``, if there is such a key.
+    """
+    ppo = given.get("ppo") if isinstance(given, Mapping) else None
+    learner = given.get("learner") or {} if isinstance(given, Mapping) else None
+    if not isinstance(ppo, Mapping) or not isinstance(learner, Mapping):
+        return given
+    kept = {name: value for name, value in given.items() if name != "ppo"}
+    if learner.get("algo", "ppo") != "ppo":
+        return {**kept, others: [{"algo": "ppo", **ppo}]} if others else kept
+    return {**kept, "learner": {**ppo, **learner}} if ppo else kept
+
+
 def _check_like(given: Mapping[str, Any], defaults: Mapping[str, Any], noun: str) -> None:
     """Refuse names without a default, here and in tables within, and values of another kind.
 

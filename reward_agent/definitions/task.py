@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from reward_agent.definitions.card import (
     MOST_NAME_CHARS,
@@ -29,7 +29,7 @@ from reward_agent.definitions.card import (
     load_env,
     make_identifier,
 )
-from reward_agent.definitions.learner import LearnerSettings
+from reward_agent.definitions.learner import LearnerSettings, read_earlier_table
 from reward_agent.definitions.tables import (
     MOST_PROSE_CHARS,
     MOST_WORD_CHARS,
@@ -115,6 +115,11 @@ class TaskSpec(FileRecord):
     own_reward: OwnReward | None = Field(
         None, description="where the reference reward is Gymnasium's own: what it made of the task"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_table(cls, given: Any) -> Any:
+        return read_earlier_table(given)
 
     def is_done(self, evaluation: Evaluation | None) -> bool:
         """Return whether more cannot be had: the target is reached, and every episode succeeds."""

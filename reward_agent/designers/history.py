@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,8 @@ from reward_agent.types import (
 )
 
 PLAN_FILE = "plan.json"
+# Where the offline designer's plan stood before it had a file: at the end of the program.
+_RECIPE = re.compile(r"^# recipe of ([0-9a-f]{8}): (\{.*\})$", re.MULTILINE)
 
 
 class PlanRecord(FileRecord):
@@ -52,15 +55,16 @@ def read_entry(store: RunStore, candidate: Candidate) -> HistoryEntry:
     """Return one candidate with everything that its folder holds."""
     folder = store.candidate_dir(candidate.iteration, candidate.id)
     evaluated = read_optional(folder / "evaluation.json", EvaluateResult)
-    source = store.read_program(candidate.iteration, candidate.id)
+    source, plan = _split_recipe(store.read_program(candidate.iteration, candidate.id))
     program = RewardProgram(source) if source else None
     training = read_optional(folder / "training.json", TrainingResult)
     stored = read_optional(folder / PLAN_FILE, PlanRecord)
-    is_about = stored and program and stored.program_sha256 == program.sha256
+    if stored is not None and program is not None and stored.program_sha256 == program.sha256:
+        plan = stored.plan
     return HistoryEntry(
         candidate=candidate,
         program=program,
-        plan=stored.plan if stored and is_about else None,
+        plan=plan,
         check=read_optional(folder / "check.json", CheckReport),
         probe=read_optional(folder / "probe.json", ProbeReport),
         critique=read_optional(folder / "critique.json", Critique),
@@ -92,6 +96,16 @@ def list_judgements(store: RunStore) -> list[Judgement]:
         seeds = sorted(int(name.removeprefix("seed_")) for name in names)
         found += [item for seed in seeds for item in read_judgements(store, candidate, seed)]
     return found
+
+
+def _split_recipe(source: str) -> tuple[str, dict[str, Any] | None]:
+    """Return the program of an earlier version without its plan, and the plan if it is valid."""
+    match = _RECIPE.search(source)
+    if match is None:
+        return source, None
+    is_as_written = match[1] == RewardProgram(source[: match.start()].strip()).id
+    plan = json.loads(match[2]) if is_as_written else None
+    return _RECIPE.sub("", source).rstrip() + "\n", plan
 
 
 def find_best(entries: list[HistoryEntry]) -> HistoryEntry | None:

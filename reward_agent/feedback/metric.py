@@ -12,6 +12,7 @@ from pathlib import Path
 
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.designers.brief import HistoryEntry
+from reward_agent.designers.reply import parse_record
 from reward_agent.designers.roles import NO_WORDS, MetricWords
 from reward_agent.errors import DataError
 from reward_agent.files import read_text
@@ -96,7 +97,10 @@ def _read_words(folder: Path | None) -> MetricWords:
     try:
         if folder is None:
             return NO_WORDS
-        return read_record(folder / WORDS_FILE, MetricWords)
+        if (folder / WORDS_FILE).is_file():
+            return read_record(folder / WORDS_FILE, MetricWords)
+        # A run of an earlier version has them in the reply alone.
+        return parse_record(read_text(folder / "reply.md"), MetricWords)
     except (DataError, OSError):
         return NO_WORDS
 

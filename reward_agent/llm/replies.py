@@ -6,6 +6,8 @@ money, not the run: it is put aside with one warning, and the calls go on withou
 
 The file may also come with the run of a stranger: it is opened with distrust (``database``), and
 what it holds is validated row by row.
+
+Runs of earlier versions kept their costs in ``calls.jsonl``, which is read where it is found.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from reward_agent.errors import DataError
-from reward_agent.files import make_folder
+from reward_agent.files import make_folder, read_bytes
 from reward_agent.llm.chat import (
     AgentName,
     ChatModel,
@@ -40,6 +42,7 @@ from reward_agent.text import name_round
 from reward_agent.types import OneLine, Record, Usage
 
 REPLIES_FILE = "replies.sqlite"
+OLD_CALLS_FILE = "calls.jsonl"
 # How replies are used again; they are recorded in any case.
 CacheMode = Literal["read-write", "read-only", "refresh", "off"]
 Source = Literal["model", "cache", "replay"]
@@ -51,7 +54,8 @@ create table if not exists completions (
     created_at text not null default (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
 )
 """
-_CALLS = "create table if not exists calls (id integer primary key, key text, call text not null)"
+_CALLS = "create table calls (id integer primary key, key text, call text not null)"
+_HAS_CALLS = "select count(*) from sqlite_master where type = 'table' and name = 'calls'"
 _TABLES = {"completions": _REPLIES, "calls": _CALLS}
 _COLUMNS = "request, agent, template, iteration, candidate, prompt, completion"
 # Errors of a file that is not one of ours, or is damaged; a locked or unreadable one stays.
@@ -264,9 +268,10 @@ def read_calls(run_dir: Path) -> list[CallRecord]:
     """Read the calls of a run, oldest first; what cannot be read is passed over."""
     path = run_dir / REPLIES_FILE
     with contextlib.suppress(sqlite3.Error, DataError), contextlib.closing(_peek(path)) as db:
-        rows = fetch_rows(db, "select call from calls order by id")
-        return list(_parse_calls(str(call) for (call,) in rows))
-    return []
+        if db.execute(_HAS_CALLS).fetchone()[0]:
+            rows = fetch_rows(db, "select call from calls order by id")
+            return list(_parse_calls(str(call) for (call,) in rows))
+    return _read_old_calls(run_dir / OLD_CALLS_FILE)
 
 
 def read_replies(run_dir: Path) -> tuple[StoredReply, ...]:
@@ -362,14 +367,17 @@ def _digest(sent: dict[str, object]) -> str:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Open a record, or make one."""
+    """Open a record, or make one; that of an earlier version takes in its calls."""
     db = open_database(path, "rwc", _TABLES)
     try:
         with db:
             # Processes that make the file at the same time do it one after the other.
             db.execute("begin immediate")
             db.execute(_REPLIES)
-            db.execute(_CALLS)
+            if not db.execute(_HAS_CALLS).fetchone()[0]:
+                db.execute(_CALLS)
+                for call in _read_old_calls(path.with_name(OLD_CALLS_FILE)):
+                    _insert_call(db, call, None)
     except sqlite3.Error:
         db.close()
         raise
@@ -413,3 +421,15 @@ def _parse_calls(lines: Iterable[str]) -> Iterator[CallRecord]:
     for line in lines:
         with contextlib.suppress(ValidationError):
             yield CallRecord.model_validate_json(line)
+
+
+def _read_old_calls(path: Path) -> list[CallRecord]:
+    """Read the lines of an earlier version, which told a failure by its outcome alone."""
+    try:
+        lines = read_bytes(path).decode("utf-8", "replace").splitlines()
+    except (OSError, DataError):
+        return []
+    return [
+        call.model_copy(update={"is_failed": call.outcome.startswith("failed: ")})
+        for call in _parse_calls(lines)
+    ]

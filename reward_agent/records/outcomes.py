@@ -1,12 +1,13 @@
 """Outcomes: what became of a candidate, a reply, a confirming training, a round, a job.
 
 An outcome is a record of facts; its words, which people and the Designer read, are rendered here
-and nowhere read again.
+and nowhere read again, but in the files of runs of earlier versions, which hold the words alone.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from typing import Any, Literal, get_args
 
 from pydantic import Field, model_serializer, model_validator
 
@@ -21,6 +22,7 @@ _LABELS = {
     "no_metric": "no metric",
     "interrupted": "stopped by the person",
 }
+_KINDS = {label: kind for kind, label in _LABELS.items() if kind != "limit"}
 
 
 class Outcome(Record):
@@ -59,7 +61,9 @@ class Outcome(Record):
     @model_validator(mode="before")
     @classmethod
     def _read(cls, data: Any) -> Any:
-        """Drop the words beside the facts."""
+        """Drop the words beside the facts; read those of runs of earlier versions."""
+        if isinstance(data, str):
+            return _read_words(data)
         if isinstance(data, dict):
             return {name: value for name, value in data.items() if name != "text"}
         return data
@@ -76,6 +80,30 @@ REVISED = Outcome(kind="revised")
 TRAINED = Outcome(kind="trained")
 FINISHED = Outcome(kind="finished")
 INTERRUPTED = Outcome(kind="interrupted")
+
+
+def _read_words(text: str) -> dict[str, Any]:
+    """Return the facts that the words of an earlier version hold."""
+    if text.startswith("reached "):
+        return {"kind": "reached", "detail": text[8:], "at_steps": _read_steps(text)}
+    word, _, detail = text.partition(": ")
+    if text.startswith("no program: limit: "):
+        return {"kind": "limit", "detail": detail.partition(": ")[2]}
+    facts: dict[str, Any] = {"kind": _KINDS.get(word, word), "detail": detail}
+    if word == "stopped":
+        facts["at_steps"] = _read_steps(text)
+    if word in ("rejected", "failed"):
+        stage, _, rest = detail.partition(": ")
+        if stage in get_args(Stage):
+            facts |= {"stage": stage, "detail": rest}
+        elif word == "rejected":
+            facts["stage"] = "twin"
+    return facts
+
+
+def _read_steps(text: str) -> int | None:
+    found = re.search(r"(?:at|by) ([\d,]+) steps", text)
+    return int(found[1].replace(",", "")) if found else None
 
 
 # --- how a job ended -----------------------------------------------------------------------------
@@ -103,6 +131,15 @@ class JobOutcome(Record):
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.detail}" if self.detail else self.kind
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_words(cls, data: Any) -> Any:
+        """Read how runs of earlier versions say it."""
+        if not isinstance(data, str):
+            return data
+        kind, _, detail = data.partition(": ")
+        return {"kind": kind, "detail": detail}
 
 
 OK = JobOutcome(kind="ok")

@@ -75,13 +75,13 @@ def count() -> Count:
         # Drafts of robots, and what cards say since then, are 12,000 of these lines; how a metric
         # earns its trust, the judge, and what cheap policies earn 7,000; people's rewards, with the
         # texts that they are tried on, and what is told of them 12,000; endpoints 2,500.
-        ("lines", 89_700),
-        ("modules", 416),
-        ("closure, modules", 193),
+        ("lines", 92_300),
+        ("modules", 424),
+        ("closure, modules", 204),
         ("cycles of packages", 0),
         ("imports that point up", 0),
         ("one name, two classes", 0),
-        ("module, longest", 759),
+        ("module, longest", 792),
         ("function, longest", 55),
         ("function, 90th percentile", 17),
         ("function, median", 6),

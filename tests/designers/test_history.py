@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import find_best, read_entry, recall, write_plan
+from reward_agent.designers.offline.plan import read_plan
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.settings import Recall
 from reward_agent.records.store import Candidate, RunStore
@@ -99,3 +101,15 @@ def test_plan_is_read_back_with_its_program(tmp_path: Path) -> None:
     entry = read_back(tmp_path, changed)
     assert entry.plan is None, "a person changed the program that it is about"
     assert entry.program == RewardProgram(changed)
+
+
+def test_plan_in_a_program_of_an_earlier_version_is_read_and_not_shown(tmp_path: Path) -> None:
+    digest = RewardProgram(PROGRAM.source.strip()).id
+    recipe = f"\n\n# recipe of {digest}: {json.dumps(PLAN)}\n"
+    entry = read_back(tmp_path, PROGRAM.source + recipe)
+    assert entry.program == PROGRAM
+    assert entry.plan == PLAN
+    assert read_plan(entry.plan) is not None
+    changed = read_back(tmp_path, PROGRAM.source.replace("0.4", "0.1") + recipe)
+    assert changed.plan is None, "a person changed the text above it"
+    assert "recipe" not in changed.program.source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -44,6 +45,21 @@ def test_a_card_without_a_name_of_a_learner_is_trained_by_ppo_with_its_table() -
     assert (settings.clip_range, settings.log_std_init) == (0.3, 0.0)
     assert (card.learner.gamma, card.learner.title) == (settings.gamma, "PPO")
     assert card.learner.slice_steps == settings.n_envs * settings.n_steps
+
+
+def test_a_table_ppo_of_an_earlier_card_is_read(own: Path) -> None:
+    path, now = own / "env.toml", load_env(str(own))
+    path.write_text(path.read_text().replace("[learner]\n", "[ppo]\n"))
+    assert load_env(str(own)) == now
+    add(path, "\n[learner]\nn_epochs = 3\n")
+    assert load_env(str(own)).learner.given == {**now.learner.given, "n_epochs": 3}
+    path.write_text(path.read_text().replace("n_epochs = 3", 'algo = "sb3:SAC"'))
+    card = load_env(str(own))
+    assert (card.learner.algo, card.learner.given) == ("sb3:SAC", {})
+    assert card.choose_learner("ppo").learner.given == now.learner.given
+    path.write_text(path.read_text().replace("n_steps = 64", "n_stpes = 64"))
+    with pytest.raises(DataError, match=r"env\.toml.*'n_stpes'.*'n_steps'"):
+        load_env(str(own))
 
 
 def test_a_card_names_a_learner_and_a_task_adds_to_it_or_replaces_it(own: Path) -> None:
@@ -133,6 +149,16 @@ def test_settings_survive_the_file(own: Path) -> None:
     card = load_env("hopper").model_copy(update={"learner": settings})
     again = EnvCard.model_validate_json(card.model_dump_json())
     assert again.learner == settings
+
+
+def test_a_record_without_a_learner_is_of_ppo() -> None:
+    data = json.loads(load_env("hopper").model_dump_json())
+    del data["other_learners"]
+    data["ppo"] = data.pop("learner")
+    del data["ppo"]["algo"]
+    assert EnvCard.model_validate(data) == load_env("hopper")
+    data["learner"] = {"algo": "ppo"}
+    assert EnvCard.model_validate(data) == load_env("hopper")
 
 
 def test_a_stranger_of_which_only_the_factory_is_known_takes_any_hyper_parameter(

@@ -28,7 +28,7 @@ from reward_agent.llm.calls import CalledChatModel
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, ChatRequest, Completion
 from reward_agent.llm.models import find_model, list_models, price_usage
 from reward_agent.llm.provider import ProviderOptions, find_provider
-from reward_agent.llm.replies import Replies, read_calls
+from reward_agent.llm.replies import OLD_CALLS_FILE, Replies, read_calls
 from reward_agent.types import Usage
 
 PRICED = find_provider("anthropic").default_model
@@ -318,6 +318,27 @@ def test_costs_by_agent_and_round_add_up(tmp_path, small):
     assert list(by_round) == ["before the rounds", "round 1", "round 2"]
     for groups in (by_agent, by_round):
         assert sum(groups.values(), Usage()).usd == pytest.approx(sum_usage(records).usd)
+
+
+def write_old_calls(folder, model):
+    """Leave the calls of a model as earlier versions did: a file of lines, the last one cut off."""
+    text = "".join(f"{call.model_dump_json()}\n" for call in model._budget.replies.calls)
+    (folder / OLD_CALLS_FILE).write_text(text + '{"time": "2026')
+
+
+def test_calls_of_an_earlier_version_are_read_and_a_half_written_line_is_passed_over(
+    tmp_path, small
+):
+    model, _ = make_model()
+    model.complete(small)
+    write_old_calls(tmp_path, model)
+    assert len(read_calls(tmp_path)) == 1
+    again, budget = make_model(path=tmp_path / "replies.sqlite", calls=2)
+    assert budget.usage.n_calls == 1
+    again.complete(replace(small, sample_index=1))
+    with pytest.raises(BudgetError):
+        again.complete(replace(small, sample_index=2))
+    assert len(read_calls(tmp_path)) == 2
 
 
 @pytest.mark.parametrize("name", [n for n in list_models("openai") if n.startswith("gpt-6")])

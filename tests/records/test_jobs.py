@@ -1,16 +1,16 @@
-"""Jobs and how they end, and which end stands when a run is taken up."""
+"""Jobs and how they end: what runs of earlier versions hold is read, and is said in their words."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.learner import LearnerSettings
-from reward_agent.executors.journal import read_exit, write_exit
+from reward_agent.executors.journal import ExitRecord, read_exit, write_exit
 from reward_agent.records.disk import write_text
 from reward_agent.records.jobs import (
     JOBS,
@@ -19,17 +19,17 @@ from reward_agent.records.jobs import (
     Limits,
     ProbeJob,
     RelabelJob,
+    ScoreResult,
     TrainJob,
     digest_files,
     parse_job,
 )
-from reward_agent.records.outcomes import TIMEOUT, JobOutcome, name_kill
+from reward_agent.records.outcomes import JobOutcome
 from reward_agent.sandbox.runner import JobExit
 from reward_agent.types import TrainingResult, WorkOutcome
 
-CRASHED = JobOutcome(kind="crashed", detail="it")
 CARD = load_env("inverted_pendulum")
-KNOWN: dict[str, Any] = {"wall_s": 1.0, "peak_rss_mib": 9.0, "level": "full", "stderr_tail": ""}
+EARLIER = {"wall_s": 1.0, "peak_rss_mib": 9.0, "level": "full", "stderr_tail": ""}
 
 
 def make_training(until: int) -> TrainJob:
@@ -39,19 +39,58 @@ def make_training(until: int) -> TrainJob:
     )  # fmt: skip
 
 
-def test_a_slice_that_is_done_is_not_trained_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "kind", "detail"),
+    [
+        ("ok", "ok", ""),
+        ("timeout", "timeout", ""),
+        ("killed: forbidden system call", "killed", "forbidden system call"),
+        ("crashed: KeyError: 'lost'", "crashed", "KeyError: 'lost'"),
+        ("invalid: a/result.json is missing", "invalid", "a/result.json is missing"),
+    ],
+)
+def test_an_end_in_words_is_read_and_said_again(words: str, kind: str, detail: str) -> None:
+    outcome = JobOutcome.model_validate(words)
+    assert (outcome.kind, outcome.detail) == (kind, detail)
+    assert str(outcome) == words
+    assert JobOutcome.model_validate_json(outcome.model_dump_json()) == outcome
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "reason"),
+    [
+        ("finished", "finished", ""),
+        ("paused", "paused", ""),
+        ("scored", "finished", ""),
+        ("relabelled", "finished", ""),
+        ("failed: contract/size: 1e99: too large", "failed", "contract/size: 1e99: too large"),
+    ],
+)
+def test_what_a_child_said_in_words_is_read(words: str, kind: str, reason: str) -> None:
+    outcome = WorkOutcome.model_validate(words)
+    assert (outcome.kind, outcome.reason) == (kind, reason)
+    assert ScoreResult.model_validate({"outcome": words}).outcome == outcome
+
+
+@pytest.mark.parametrize("words", ["", "done", "ok!", "killed"])
+def test_an_end_that_is_none_is_refused(words: str) -> None:
+    with pytest.raises(ValidationError):
+        WorkOutcome.model_validate(words)
+
+
+def test_a_slice_of_an_earlier_version_is_not_trained_again(tmp_path: Path) -> None:
     job = make_training(50)
     record = {
         "schema_version": 1,
         "job_sha256": job.digest(),
         "until_timesteps": 50,
-        "outcome": {"kind": "ok"},
+        "outcome": "ok",
     }
     result = {
-        "schema_version": 1, "outcome": {"kind": "paused"}, "seed": 3, "total_timesteps": 64, "wall_s": 2.0,
+        "schema_version": 1, "outcome": "paused", "seed": 3, "total_timesteps": 64, "wall_s": 2.0,
         "steps_per_s": 32.0,
     }  # fmt: skip
-    write_text(tmp_path / "exit.json", json.dumps(record | KNOWN))
+    write_text(tmp_path / "exit.json", json.dumps(record | EARLIER))
     write_text(tmp_path / "result.json", json.dumps(result))
     known = read_exit(job, tmp_path, Limits())
     assert known is not None
@@ -62,12 +101,17 @@ def test_a_slice_that_is_done_is_not_trained_again(tmp_path: Path) -> None:
     assert read_exit(make_training(80), tmp_path, Limits()) is None
 
 
+def test_a_bad_end_of_an_earlier_version_keeps_its_words() -> None:
+    record = ExitRecord.model_validate(EARLIER | {"job_sha256": "0" * 64, "outcome": "killed: cpu"})
+    assert str(record.outcome) == "killed: cpu"
+
+
 def test_an_end_that_a_limit_made_does_not_stand_under_a_higher_one(tmp_path: Path) -> None:
     job, limits = make_training(50), Limits(wall_s=10, memory_mib=100)
     higher = [limits.model_copy(update=raised) for raised in ({"wall_s": 11}, {"memory_mib": 101})]
     lower = limits.model_copy(update={"wall_s": 9})
-    for outcome, stands in ((TIMEOUT, False), (name_kill("memory"), False), (CRASHED, True)):
-        job_exit = JobExit(outcome=outcome, **KNOWN)
+    for words, stands in {"timeout": False, "killed: memory": False, "crashed: it": True}.items():
+        job_exit = JobExit.model_validate(EARLIER | {"outcome": words})
         write_exit(job, tmp_path, job_exit, limits)
         for same in (limits, lower):
             assert read_exit(job, tmp_path, same) is not None
@@ -76,7 +120,7 @@ def test_an_end_that_a_limit_made_does_not_stand_under_a_higher_one(tmp_path: Pa
 
 def test_a_bad_end_without_generated_code_never_stands(tmp_path: Path) -> None:
     job, limits = FilmJob(card=CARD), Limits()
-    write_exit(job, tmp_path, JobExit(outcome=TIMEOUT, **KNOWN), limits)
+    write_exit(job, tmp_path, JobExit.model_validate(EARLIER | {"outcome": "timeout"}), limits)
     assert read_exit(job, tmp_path, limits) is None
 
 

@@ -1,4 +1,4 @@
-"""Outcomes: each renders to its words, and is read from its record."""
+"""Outcomes: each renders to its words, and is read from its record and from the words of old."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from reward_agent.records.outcomes import ACCEPTED, FINISHED, INTERRUPTED, REVISED, TRAINED, Outcome
+from reward_agent.records.store import Candidate
 
 # How every run so far says it, what it is, and what it is called for short.
 WORDS = [
@@ -104,11 +105,12 @@ OUTCOMES = TypeAdapter(Outcome)
 
 
 @pytest.mark.parametrize(("words", "outcome", "label"), WORDS, ids=lambda item: str(item)[:30])
-def test_an_outcome_reads_as_its_words_and_is_read_from_its_record(
+def test_an_outcome_reads_as_its_words_and_is_read_from_them(
     words: str, outcome: Outcome, label: str
 ) -> None:
     assert str(outcome) == words
     assert outcome.label == label
+    assert OUTCOMES.validate_python(words) == outcome
     written = outcome.model_dump_json()
     assert json.loads(written)["text"] == words
     assert OUTCOMES.validate_json(written) == outcome
@@ -139,3 +141,15 @@ def test_words_beside_the_facts_are_not_read() -> None:
 def test_what_is_no_outcome_is_an_error(wrong: object) -> None:
     with pytest.raises(ValidationError):
         OUTCOMES.validate_python(wrong)
+
+
+def test_a_candidate_of_an_earlier_version_is_read() -> None:
+    old = {
+        "id": "3fa9c1d2", "iteration": 0, "index": 0, "idea": "weighted-sum",
+        "outcome": "no program: limit: 5 USD are spent",
+        "attempts": [{"outcome": "rejected: check: line 1: no"}, {"outcome": "revised"}],
+    }  # fmt: skip
+    candidate = Candidate.model_validate_json(json.dumps(old))
+    assert candidate.outcome.kind == "limit"
+    assert [item.outcome.kind for item in candidate.attempts] == ["rejected", "revised"]
+    assert Candidate.model_validate_json(candidate.model_dump_json()) == candidate

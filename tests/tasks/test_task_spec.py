@@ -78,7 +78,7 @@ def test_termination_on_a_field_that_the_card_has_not_names_the_closest(write_ta
 
 
 def test_ppo_and_budget_of_the_task_win(write_task):
-    task = write_task(GOOD + "[learner]\ngamma = 0.95\n[budget]\nquick = 5000\n")
+    task = write_task(GOOD + "[ppo]\ngamma = 0.95\n[budget]\nquick = 5000\n")
     card = load_env("hopper")
     changed = apply_task(card, task)
     assert changed.learner.given == {**card.learner.given, "gamma": 0.95}
@@ -87,12 +87,12 @@ def test_ppo_and_budget_of_the_task_win(write_task):
 
 def test_unknown_ppo_setting_names_the_closest_and_the_file(write_task):
     with pytest.raises(DataError, match=r"task\.toml.*learning_rat'.*'learning_rate'"):
-        write_task(GOOD + "[learner]\nlearning_rat = 0.1\n")
+        write_task(GOOD + "[ppo]\nlearning_rat = 0.1\n")
 
 
 def test_ppo_setting_of_the_wrong_type_is_refused(write_task):
     with pytest.raises(DataError, match="ppo"):
-        write_task(GOOD + '[learner]\nn_steps = "many"\n')
+        write_task(GOOD + '[ppo]\nn_steps = "many"\n')
 
 
 def test_unknown_key_is_named_with_its_file(write_task):
