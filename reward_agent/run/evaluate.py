@@ -585,7 +585,11 @@ def _summarise(
     job_dir = candidate_dir / "relabel"
     relabelled = relabel(run, job_dir, evaluation_dir, program)
     probe = read_optional(candidate_dir / "probe.json", ProbeReport)
-    seen = explore(run, candidate_dir / "explore", training_dir, training)
+    known = read_optional(candidate_dir / "summary.json", TrajectorySummary)
+    # What a training recorded of itself is gone once this has been written.
+    seen = explore(run, candidate_dir / "explore", training_dir, training) or (
+        known.exploration if known else None
+    )
     with run.ledger.spend("summary"):
         trajectories = Trajectories.load(evaluation_dir / TRAJECTORIES_FILE)
         summary = summarise(

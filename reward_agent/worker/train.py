@@ -73,8 +73,10 @@ def _make_trainer(job: TrainJob, job_dir: Path, source: str) -> Trainer:
     def make_env(seed: int) -> RewardVecEnv:
         n_envs, read = job.learner.get("n_envs"), [*fields, *job.recorded]
         simulation = make_simulation(job.card, n_envs, seed, read, is_randomised=True)
-        bank = make_bank(simulation, source, job_dir)
-        starts = TrainingStarts(simulation, job.starts, seed, bank) if job.starts else None
+        starts = None
+        if job.starts:
+            bank = make_bank(simulation, source, job_dir)
+            starts = TrainingStarts(simulation, job.starts, seed, bank)
         total = job.total_timesteps
         log = EpisodeLog(simulation, fields, job.recorded, total) if job.recorded else None
         return RewardVecEnv(job.card, simulation, reward, job.stage_steps, starts, log)

@@ -122,7 +122,7 @@ def test_the_root_of_a_robot_plays_its_roles(tmp_path: Path) -> None:
     [
         ("CartPole-v77", "there is no CartPole-v77"),
         ("CartPol-v1", "did you mean 'CartPole-v1'"),
-        ("Crafter-v1", "comes with crafter, which is not installed"),
+        ("myoFingerReachFixed-v0", "comes with myosuite, which is not installed"),
         ("nowhere:Env-v0", "No module named 'nowhere'"),
     ],
 )

@@ -79,9 +79,9 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Person:
     """A person at the run's side, and scores that are decided; the policies are real."""
     person, train_until = Person(), race_module.train_until
 
-    def train(run: ActiveRun, entrants: Any, until: int) -> Any:
+    def train(run: ActiveRun, entrants: Any, until: int, **given: bool) -> Any:
         person.before(run, entrants, until)
-        return train_until(run, entrants, until)
+        return train_until(run, entrants, until, **given)
 
     def score(run: Any, entrant: Any, result: Any, stop: int, **_: bool) -> RungScore:
         course = COURSES.get(read_margin(entrant.program.source), [0.0])

@@ -22,6 +22,8 @@ MODULE = "reward_agent.simulation.crafter"
 class Wanderer:
     """Random moves and deeds, the same for a seed."""
 
+    repeat = 1
+
     def __init__(self, seed: int = 0) -> None:
         self._rng = np.random.default_rng(seed)
 
