@@ -19,6 +19,7 @@ from reward_agent.errors import DataError, JobError
 from reward_agent.evaluation.arrays import MAX_RECORDING_BYTES
 from reward_agent.evaluation.scoring import list_contenders
 from reward_agent.evaluation.trajectories import Trajectories, join_trajectories
+from reward_agent.executors.journal import read_exit
 from reward_agent.files import read_capped, remove
 from reward_agent.learning.policy import MAX_POLICY_BYTES, check_policy
 from reward_agent.records.disk import read_optional, write_record, write_text
@@ -26,6 +27,7 @@ from reward_agent.records.exploration import Exploration
 from reward_agent.records.jobs import (
     CHECKPOINT_FILE,
     FOOTAGE_FILE,
+    JOB_FILE,
     MEMORY_FILE,
     MP4_FILE,
     PROGRAM_FILE,
@@ -585,11 +587,7 @@ def _summarise(
     job_dir = candidate_dir / "relabel"
     relabelled = relabel(run, job_dir, evaluation_dir, program)
     probe = read_optional(candidate_dir / "probe.json", ProbeReport)
-    known = read_optional(candidate_dir / "summary.json", TrajectorySummary)
-    # What a training recorded of itself is gone once this has been written.
-    seen = explore(run, candidate_dir / "explore", training_dir, training) or (
-        known.exploration if known else None
-    )
+    seen = explore(run, candidate_dir / "explore", training_dir, training)
     with run.ledger.spend("summary"):
         trajectories = Trajectories.load(evaluation_dir / TRAJECTORIES_FILE)
         summary = summarise(
@@ -619,11 +617,11 @@ def explore(
     The reward program is not there, nor is the metric where a policy is trained.
     """
     names = training.recordings
-    if run.metric.sha256 is None or not all((training_dir / name).is_file() for name in names):
+    if run.metric.sha256 is None or not names:
         return None
+    if not all((training_dir / name).is_file() for name in names):
+        return _recall_exploration(run, job_dir, names)
     files = {name: read_capped(training_dir / name, MAX_RECORDING_BYTES) for name in names}
-    if not files:
-        return None
     job = ExploreJob(
         card=run.card,
         metric_sha256=run.metric.sha256,
@@ -636,6 +634,16 @@ def explore(
     for name in names:
         remove(job_dir / name)
     return job_exit.result.exploration if isinstance(job_exit.result, ExploreResult) else None
+
+
+def _recall_exploration(run: Lab, job_dir: Path, names: Sequence[str]) -> Exploration | None:
+    """Return what the same metric said of recordings that went once they had been summarised."""
+    job = read_optional(job_dir / JOB_FILE, ExploreJob)
+    if job is None or (job.metric_sha256, job.recordings) != (run.metric.sha256, names):
+        return None
+    known = read_exit(job, job_dir, job.limit(run.limits))
+    result = known.result if known else None
+    return result.exploration if isinstance(result, ExploreResult) else None
 
 
 def relabel(
