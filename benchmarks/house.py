@@ -29,8 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the bottom up. A folder is a layer: a module imports from its own folder and those below;
 # modules beside the folders (errors, types, …) are below all of them.
 LAYERS = (
-    "definitions", "records", "simulation", "rewards", "learning", "evaluation", "summary", "film",
-    "llm", "testing", "designers", "sandbox", "drafts", "translation", "worker", "executors",
+    "definitions", "records", "simulation", "rewards", "learning", "device", "evaluation",
+    "summary", "film", "llm", "testing", "designers", "sandbox", "drafts", "translation", "worker", "executors",
     "report", "export", "trackers", "run", "feedback", "control", "bench", "web", "mcp", "cli",
 )  # fmt: skip
 # Where a run begins, by its name now and by its name before.

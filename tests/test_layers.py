@@ -11,10 +11,10 @@ from benchmarks.house import list_imports, read_house
 HOUSE = read_house(Path(__file__).resolve().parent.parent)
 MODULES = sorted(HOUSE.modules)
 # Only the child may import these, and it does so in these modules alone.
-HEAVY = {"torch", "mujoco", "stable_baselines3", "gymnasium", "envpool"}
+HEAVY = {"torch", "warp", "mujoco_warp", "mujoco", "stable_baselines3", "gymnasium", "envpool"}
 # What stands in an exported file is written there as text; nothing here imports it.
 CHILD = (
-    "worker", "learning.sb3", "learning.read_sb3", "simulation", "evaluation", "film", "rewards", "export.runtime", "export.convert", "export.torch_terms",
+    "worker", "device", "learning.sb3", "learning.read_sb3", "simulation", "evaluation", "film", "rewards", "export.runtime", "export.convert", "export.torch_terms",
     "drafts.card", "drafts.roles", "drafts.tasks", "drafts.pose", "drafts.tree", "drafts.words",
     "drafts.actions", "drafts.fields", "drafts.plan", "drafts.tools",
     "drafts.adopt", "drafts.claims", "drafts.robot_claims", "drafts.scene_claims", "drafts.try_meaning", "drafts.live", "drafts.outline",
@@ -44,11 +44,16 @@ def test_only_the_child_imports_physics_and_torch() -> None:
     assert {name: roots & HEAVY for name, roots in parents.items() if roots & HEAVY} == {}
 
 
-def test_only_learning_imports_torch() -> None:
+def test_only_learning_and_the_device_import_torch() -> None:
     library = {"torch", "stable_baselines3", "sb3_contrib"}
     found = [name for name in MODULES if library & ROOTS[name]]
     # The first is text of an exported folder.
-    assert found == ["export.convert", "export.torch_terms", "learning.read_sb3", "learning.sb3"]
+    assert [name for name in found if not name.startswith("device.")] == [
+        "export.convert",
+        "export.torch_terms",
+        "learning.read_sb3",
+        "learning.sb3",
+    ]
 
 
 def test_the_parent_loads_no_physics_and_no_torch() -> None:

@@ -102,7 +102,7 @@ class BatchSimulation(Simulation):
         self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
         self._ctrl, self._act = self._batch.bind("ctrl"), self._batch.bind("act")
         self._pose = PoseLayout(card, self.model).bind(self._batch)
-        self._action_scale, self._action_offset = self._find_action_map()
+        self._action_scale, self._action_offset = self.find_action_map()
         self._mocap = MocapDrive(card, self._batch, self._home) if card.mocap_actions else None
         self._has_diverged = np.zeros(n_sims, dtype=bool)
 
@@ -273,7 +273,7 @@ class BatchSimulation(Simulation):
         assert isinstance(source, Measure)
         return _compile_measure(source, self._batch, self.card.model.floors)
 
-    def _find_action_map(self) -> tuple[FloatArray, FloatArray]:
+    def find_action_map(self) -> tuple[FloatArray, FloatArray]:
         """Return scale and offset ``(nu,)`` from the card's actions to MuJoCo's controls."""
         card, nu = self.card, self.model.nu
         n_mocap = sum(len(action.axes) for action in card.mocap_actions)
