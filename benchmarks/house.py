@@ -30,8 +30,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # modules beside the folders (errors, types, …) are below all of them.
 LAYERS = (
     "definitions", "records", "simulation", "rewards", "learning", "device", "evaluation",
-    "summary", "film", "llm", "testing", "designers", "sandbox", "drafts", "translation", "worker", "executors",
-    "report", "export", "trackers", "run", "feedback", "control", "bench", "web", "mcp", "cli",
+    "summary", "film", "llm", "testing", "designers", "sandbox", "drafts", "translation", "worker",
+    "executors", "report", "export", "trackers", "run", "feedback", "control", "bench", "web",
+    "mcp", "cli",
 )  # fmt: skip
 # Where a run begins, by its name now and by its name before.
 _ROOTS = ("run.open", "run.loop", "design_run", "loop")

@@ -43,8 +43,8 @@ from reward_agent.simulation.mujoco_randomise import ChangedPhysics
 from reward_agent.simulation.mujoco_start import (
     MocapDrive,
     ResetDraws,
+    find_action_map,
     find_home,
-    name_controls,
 )
 from reward_agent.simulation.simulation import (
     Reader,
@@ -85,7 +85,7 @@ class BatchSimulation(Simulation):
     ) -> None:
         needed = list_needed(card, fields)
         self.model = make_model(card, needed)
-        self._stage = _choose_stage(card, needed)
+        self._stage = choose_stage(card, needed)
         # A step then goes on from what was computed after the last one, but for Runge-Kutta's.
         is_continued = bool(self._stage) and self.model.opt.integrator != _RUNGE_KUTTA
         self._batch = Batch(self.model, n_sims, n_threads, persistent=is_continued)
@@ -102,7 +102,7 @@ class BatchSimulation(Simulation):
         self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
         self._ctrl, self._act = self._batch.bind("ctrl"), self._batch.bind("act")
         self._pose = PoseLayout(card, self.model).bind(self._batch)
-        self._action_scale, self._action_offset = self.find_action_map()
+        self._action_scale, self._action_offset = find_action_map(card, self.model, self._home)
         self._mocap = MocapDrive(card, self._batch, self._home) if card.mocap_actions else None
         self._has_diverged = np.zeros(n_sims, dtype=bool)
 
@@ -184,7 +184,7 @@ class BatchSimulation(Simulation):
     def show(self, fields: Collection[str] | None) -> None:
         """Have ``read_state`` return some fields only; a step then computes no more than these."""
         super().show(fields)
-        self._stage = _choose_stage(self.card, list_needed(self.card, self._field_readers))
+        self._stage = choose_stage(self.card, list_needed(self.card, self._field_readers))
 
     def scatter(self) -> bool:
         """Put every joint anywhere in its range, what floats within 1 m, all in motion."""
@@ -273,48 +273,8 @@ class BatchSimulation(Simulation):
         assert isinstance(source, Measure)
         return _compile_measure(source, self._batch, self.card.model.floors)
 
-    def find_action_map(self) -> tuple[FloatArray, FloatArray]:
-        """Return scale and offset ``(nu,)`` from the card's actions to MuJoCo's controls."""
-        card, nu = self.card, self.model.nu
-        n_mocap = sum(len(action.axes) for action in card.mocap_actions)
-        if nu + n_mocap != card.n_actions:
-            driven = f", and mocap_actions {n_mocap} axes" if n_mocap else ""
-            raise DataError(
-                f"environment {card.name!r} names {card.n_actions} actions, the model has {nu} "
-                f"actuators{driven}",
-                "name one action for each actuator, in their order"
-                + (", then one for each axis" if n_mocap else ""),
-            )
-        if card.action_mapping == "direct":
-            return np.ones(nu), np.zeros(nu)
-        if card.action_mapping == "around_home":
-            return self._find_scale(), self._home.ctrl
-        is_limited = self.model.actuator_ctrllimited.astype(bool)
-        if not is_limited.all():
-            name = name_controls(card, self.model)[int(is_limited.argmin())]
-            raise DataError(
-                f"environment {card.name!r}: actuator {name!r} has no control range that "
-                "action_mapping = 'rescaled' could stretch to, and would stay at 0",
-                f"give it one: [model.control_ranges] {name} = [-1.0, 1.0]",
-            )
-        low, high = card.action_range
-        ctrl_low, ctrl_high = self.model.actuator_ctrlrange.T
-        scale = (ctrl_high - ctrl_low) / (high - low)
-        return scale, ctrl_low - scale * low
 
-    def _find_scale(self) -> FloatArray:
-        """Return ``(nu,)``: how far an action of 1 takes each control from home."""
-        scale = np.array(self.card.action_scale, dtype=np.float64)
-        if scale.ndim and len(scale) != self.model.nu:
-            raise DataError(
-                f"environment {self.card.name!r}: action_scale has {len(scale)} numbers, the "
-                f"model has {self.model.nu} actuators",
-                "give one number, or one for each actuator in their order",
-            )
-        return np.broadcast_to(scale, self.model.nu)
-
-
-def _choose_stage(card: EnvCard, needed: Collection[str]) -> int:
+def choose_stage(card: EnvCard, needed: Collection[str]) -> int:
     """Compute derived fields at the new state, unless none is read or the card says lagged."""
     sources = [parse_source(card.field(name).source) for name in needed]
     is_current = card.model.derived_fields == "current"

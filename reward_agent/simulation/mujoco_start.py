@@ -269,6 +269,59 @@ def turn(quaternion: FloatArray, rotation: FloatArray) -> FloatArray:
     return turned
 
 
+class ActionMap(NamedTuple):
+    """From the card's actions to MuJoCo's controls: ``scale`` and ``offset``, ``(nu,)`` each."""
+
+    scale: FloatArray
+    offset: FloatArray
+
+
+def find_action_map(card: EnvCard, model: mujoco.MjModel, home: Home) -> ActionMap:
+    """Return how the card's actions become MuJoCo's controls.
+
+    Raises:
+        DataError: they are not as many, or an actuator has no range to stretch an action to.
+    """
+    nu = model.nu
+    n_mocap = sum(len(action.axes) for action in card.mocap_actions)
+    if nu + n_mocap != card.n_actions:
+        driven = f", and mocap_actions {n_mocap} axes" if n_mocap else ""
+        raise DataError(
+            f"environment {card.name!r} names {card.n_actions} actions, the model has {nu} "
+            f"actuators{driven}",
+            "name one action for each actuator, in their order"
+            + (", then one for each axis" if n_mocap else ""),
+        )
+    if card.action_mapping == "direct":
+        return ActionMap(np.ones(nu), np.zeros(nu))
+    if card.action_mapping == "around_home":
+        return ActionMap(_find_scale(card, nu), home.ctrl)
+    is_limited = model.actuator_ctrllimited.astype(bool)
+    if not is_limited.all():
+        name = name_controls(card, model)[int(is_limited.argmin())]
+        raise DataError(
+            f"environment {card.name!r}: actuator {name!r} has no control range that "
+            "action_mapping = 'rescaled' could stretch to, and would stay at 0",
+            f"give it one: [model.control_ranges] {name} = [-1.0, 1.0]",
+        )
+    low, high = card.action_range
+    ctrl_low, ctrl_high = model.actuator_ctrlrange.T
+    scale = (ctrl_high - ctrl_low) / (high - low)
+    return ActionMap(scale, ctrl_low - scale * low)
+
+
+def _find_scale(card: EnvCard, nu: int) -> FloatArray:
+    """Return ``(nu,)``: how far an action of 1 takes each control from home."""
+    scale = np.array(card.action_scale, dtype=np.float64)
+    if scale.ndim and len(scale) != nu:
+        raise DataError(
+            f"environment {card.name!r}: action_scale has {len(scale)} numbers, the "
+            f"model has {nu} actuators",
+            "give one number, or one for each actuator in their order",
+        )
+    return np.broadcast_to(scale, nu)
+
+
 class MocapDrive:
     """Actions that move mocap bodies of N simulations.
 
