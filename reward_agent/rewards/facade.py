@@ -105,25 +105,31 @@ MATH = Namespace("math", {name: getattr(math, name) for name in sorted(language.
 TYPING = Namespace("typing", {name: make_stand_in(name) for name in sorted(language.TYPING_NAMES)})
 
 
-def make_globals(extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def make_globals(
+    extra: Mapping[str, Any] | None = None,
+    numpy: Namespace = NUMPY,
+    helpers: Mapping[str, Any] = library.LIBRARY,
+) -> dict[str, Any]:
     """Return fresh global names for one program.
 
     Args:
         extra: further names, such as ``Score`` for a metric; they can be imported from
             ``reward_agent.types`` too.
+        numpy: what it knows as ``np``.
+        helpers: functions of ours that it may call.
     """
     additions = dict(extra or {})
     names: dict[str, Any] = {
-        "np": NUMPY,
+        "np": numpy,
         "math": MATH,
-        **library.LIBRARY,
+        **helpers,
         **additions,
         **REWRITTEN,
         "__name__": "reward",
     }
     allowed = {name: getattr(builtins, name) for name in sorted(language.BUILTINS)} | _STAND_INS
     modules = {
-        "numpy": NUMPY,
+        "numpy": numpy,
         "math": MATH,
         "typing": TYPING,
         "__future__": Namespace("__future__", {"annotations": None}),

@@ -113,7 +113,7 @@ def compile_program(source: str, card: EnvCard, gamma: float) -> CompiledReward:
 
 
 @lru_cache(maxsize=4)
-def _compile_module(source: str) -> CodeType:
+def compile_module(source: str) -> CodeType:
     """Return the code of a program, of which a probe takes many fresh copies."""
     parsing = parse_source(source)
     if parsing.source is None:
@@ -138,7 +138,7 @@ def load_functions(
     """
     names = make_globals(extra)
     given = set(names)
-    code = _compile_module(source)
+    code = compile_module(source)
     with np.errstate(all="ignore"), Reporting("the module"):
         exec(code, names)
         for name in set(names) - given:
@@ -146,7 +146,7 @@ def load_functions(
     return {n: value for n, value in names.items() if isinstance(value, FunctionType | Kept)}
 
 
-def _find_potential(functions: Mapping[str, Callable[..., Any]]) -> Callable[..., Any] | None:
+def find_potential(functions: Mapping[str, Callable[..., Any]]) -> Callable[..., Any] | None:
     """Return ``potential(state)``; a helper of that name with other parameters is none."""
     candidate = functions.get(POTENTIAL_ENTRY)
     if candidate is None or tuple(inspect.signature(candidate).parameters) != ("state",):
@@ -154,13 +154,13 @@ def _find_potential(functions: Mapping[str, Callable[..., Any]]) -> Callable[...
     return candidate
 
 
-def _reads(function: Callable[..., Any] | CodeType, attribute: str) -> bool:
+def reads_attribute(function: Callable[..., Any] | CodeType, attribute: str) -> bool:
     """Whether a function of a program names an attribute, in functions within it as well."""
     code = function if isinstance(function, CodeType) else getattr(function, "__code__", None)
     if not isinstance(code, CodeType):
         return False
     inner = (item for item in code.co_consts if isinstance(item, CodeType))
-    return attribute in code.co_names or any(_reads(item, attribute) for item in inner)
+    return attribute in code.co_names or any(reads_attribute(item, attribute) for item in inner)
 
 
 def _add_end(state: State, terminated: Array) -> State:
@@ -194,11 +194,11 @@ class CompiledReward:
     ) -> None:
         self.stages = tuple(stages)
         self._compute_reward = functions[REWARD_ENTRY]
-        self._potential = _find_potential(functions)
+        self._potential = find_potential(functions)
         uses_memory = MEMORY_PARAMETER in inspect.signature(self._compute_reward).parameters
         self._init_memory = functions[MEMORY_ENTRY] if uses_memory else None
         self._gamma = gamma
-        self._sees_end = any(_reads(f, ENDED) for f in functions.values())
+        self._sees_end = any(reads_attribute(f, ENDED) for f in functions.values())
         self._memory: Memory = {}
         self._given_names: tuple[object, ...] | None = None
         self._logged_names: tuple[str, ...] = ()
