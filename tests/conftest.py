@@ -8,8 +8,10 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from support.browser import open_browser
 from support.known import KnownJobs
 from support.loops import is_long
 from support.runs import PROGRAM, PROPOSAL, design, make_opener
@@ -54,6 +56,13 @@ def _starts_children_from_one_process(tmp_path_factory: pytest.TempPathFactory) 
         patch.setattr(opening, "check_isolation", functools.cache(opening.check_isolation))
         yield
     servers.end()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real browser, one for all tests of a file."""
+    with open_browser() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

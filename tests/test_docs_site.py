@@ -8,9 +8,11 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
+from support.browser import find_breaches
 
 from benchmarks.__main__ import BENCHMARKS
 from reward_agent.cli.app import app
@@ -48,6 +50,24 @@ def test_no_page_asks_another_machine_for_anything(site: Path) -> None:
             page.read_text(),
         )
         assert asked == [], page
+
+
+def test_the_head_of_every_column_says_what_it_holds(site: Path) -> None:
+    empty = [page.name for page in site.rglob("*.html") if "<th></th>" in page.read_text()]
+    assert empty == []
+
+
+@pytest.mark.parametrize("path", ["index.html", "results/gallery.html"])
+def test_a_page_passes_the_accessibility_check_and_asks_nobody(
+    site: Path, browser: Any, path: str
+) -> None:
+    page = browser.new_page(bypass_csp=True)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((site / path).as_uri())
+    assert find_breaches(page) == []
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    page.close()
 
 
 def test_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from pydantic import Field
 
 from reward_agent.bench.plan import Choices, SweepJob, make_environ, plan_jobs
 from reward_agent.bench.purse import Purse, count_charges
-from reward_agent.bench.suite import METHODS, Suite
+from reward_agent.bench.suite import METHODS, OF_TASK, Suite
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.errors import (
     BudgetError,
@@ -262,12 +262,59 @@ def _is_over(store: SweepStore, job: SweepJob, retry_failed: bool) -> bool:
     return result is not None and not (retry_failed and result.status == "failed")
 
 
-def _write_plan(store: SweepStore, suite: Suite, jobs: list[SweepJob]) -> None:
-    known = store.dir / SWEEP_FILE
-    created = read_record(known, Sweep).created if known.is_file() else now_utc()
-    write_record(known, Sweep(suite=suite, created=created, jobs=tuple(jobs)))
+def _write_plan(store: SweepStore, suite: Suite, jobs: Sequence[SweepJob]) -> None:
+    """Write the plan; jobs of an earlier one that are over stay in it, and so in the report."""
+    path = store.dir / SWEEP_FILE
+    sweep = Sweep(suite=suite, created=now_utc(), jobs=tuple(jobs))
+    write_record(path, _add_to(store.read(), sweep, store) if path.is_file() else sweep)
     for job in jobs:
         write_record(store.job_dir(job.id) / JOB_FILE, job)
+
+
+def _add_to(known: Sweep, new: Sweep, store: SweepStore) -> Sweep:
+    """Return the new plan with what an earlier one has computed.
+
+    A job whose task, metric or program has changed since gives way to the one that is asked now.
+
+    Raises:
+        UsageError: numbers of the two would stand in one table and could not be compared.
+    """
+    asked = {(job.task_name, job.label, job.seed) for job in new.jobs}
+    over = [job for job in known.jobs if store.read_result(job.id) is not None]
+    for task in dict.fromkeys(job.task_name for job in over):
+        was, wanted = known.suite.choose(task), new.suite.choose(task)
+        for name in (name for name in OF_TASK if name not in ("methods", "seeds")):
+            if getattr(was, name) != getattr(wanted, name):
+                raise UsageError(
+                    f"{store.dir} has results of {task} with {name} {getattr(was, name)}, "
+                    f"not {getattr(wanted, name)}",
+                    "give another folder (--output), or the same numbers as before",
+                )
+    kept = [job for job in over if (job.task_name, job.label, job.seed) not in asked]
+    places = {
+        name: place
+        for place, name in enumerate(
+            dict.fromkeys(
+                name for job in (*known.jobs, *new.jobs) for name in (job.task_name, job.label)
+            )
+        )
+    }
+    suite = {
+        "tasks": tuple(dict.fromkeys([*known.suite.tasks, *new.suite.tasks])),
+        "methods": tuple(dict.fromkeys([*known.suite.methods, *new.suite.methods])),
+        "seeds": max(known.suite.seeds, new.suite.seeds),
+        "of_task": known.suite.of_task | new.suite.of_task,
+    }
+    return Sweep(
+        suite=new.suite.model_copy(update=suite if kept else {}),
+        created=known.created,
+        jobs=tuple(
+            sorted(
+                (*kept, *new.jobs),
+                key=lambda job: (job.seed, places[job.task_name], places[job.label]),
+            )
+        ),
+    )
 
 
 def _run_all(jobs: Sequence[SweepJob], slots: int, run: Callable[[SweepJob], None]) -> None:

@@ -33,6 +33,10 @@ def build_site(folder: Path) -> Path:
     )
     if done.returncode:
         raise DataError(f"the site was not built: {_find_reason(done.stdout + done.stderr)}")
+    for page in site.rglob("*.html"):
+        # The theme asks GitHub about a repository that a page names so; a reader did not.
+        text = page.read_text(encoding="utf-8").replace(' data-md-component="source"', "")
+        page.write_text(text, encoding="utf-8")
     write_texts(pages, site)
     return site
 

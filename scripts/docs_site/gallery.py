@@ -47,14 +47,15 @@ def _render(name: str, shipped: Shipped) -> str:
         f"{usage.output_tokens:,} out",
         "open it": f"`reward-agent runs open {name}`",
     }
-    table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
+    head, *body = [f"| {key} | {value} |" for key, value in rows.items()]
+    table = "\n".join([head, "|---|---|", *body])
     # A heading names what was asked; two runs may ask the same.
     title = f"{run.task.description.rstrip('.')}" + (
         ", then feedback" if "feedback" in name else ""
     )
     return (
         f"## {title}\n\n![What the winner does]({FOLDER.rpartition('/')[2]}/{name}.webp)\n\n"
-        f"| | |\n|---|---|\n{table}\n\n"
+        f"{table}\n\n"
         f'<details markdown="1"><summary>The reward</summary>\n\n'
         f"```python\n{shipped.program.strip()}\n```\n\n</details>"
     )

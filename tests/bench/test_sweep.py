@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from support.browser import find_breaches
 
 from reward_agent.bench import page as page_module
 from reward_agent.bench import sweep as sweep_module
@@ -183,6 +184,38 @@ def test_more_seeds_add_jobs_and_keep_those_that_are_over(player, suite, tmp_pat
     assert {seed for *_, seed in player.played[12:]} == {2}
 
 
+def test_methods_run_by_themselves_stay_in_one_report(player, suite, tmp_path):
+    run_sweep(make_suite(TINY | {"methods": ["reference"]}), folder=tmp_path)
+    store = run_sweep(make_suite(TINY | {"methods": ["offline"], "seeds": 1}), folder=tmp_path)
+    assert len(player.played) == 6
+    results = summarise_sweep(store)
+    assert [(column.label, column.n_runs) for column in results.columns] == [
+        ("reference", 4),
+        ("offline", 2),
+    ]
+    assert results.settings["seeds"] == 2
+    again = run_sweep(make_suite(TINY | {"methods": ["reference"]}), folder=tmp_path)
+    assert [column.label for column in summarise_sweep(again).columns] == ["reference", "offline"]
+    assert len(player.played) == 6
+
+
+def test_a_job_that_was_only_planned_is_forgotten_with_its_method(player, suite, tmp_path):
+    player.errors["reacher", "reference", 0] = UsageError("no key")
+    with pytest.raises(UsageError):
+        run_sweep(suite, folder=tmp_path)
+    store = run_sweep(make_suite(TINY | {"methods": ["offline"]}), folder=tmp_path)
+    columns = {column.label: column for column in summarise_sweep(store).columns}
+    assert [column.n_missing for column in columns.values()] == [0, 0, 0]
+
+
+def test_numbers_that_cannot_be_compared_never_share_a_folder(player, suite, tmp_path):
+    run_sweep(suite, folder=tmp_path)
+    other = make_suite(TINY | {"methods": ["offline"], "budget": 4096})
+    with pytest.raises(UsageError, match="budget 2048, not 4096"):
+        run_sweep(other, folder=tmp_path)
+    assert len(summarise_sweep(find_sweep(str(tmp_path))).columns) == 3
+
+
 def test_what_decides_a_result_is_in_the_jobs_name(suite, monkeypatch):
     names = {job.id for job in plan_jobs(suite)}
     assert len(names) == 12
@@ -311,6 +344,13 @@ def test_every_number_of_the_page_leads_to_its_run(player, suite, tmp_path):
     for name in ("results.md", "results.csv", "results.json", "results.tex", "profile.svg"):
         assert (tmp_path / name).stat().st_size > 100
     assert r"inverted\_pendulum/balance" in render_latex(results)
+
+
+def test_the_page_passes_the_accessibility_check(player, suite, tmp_path, browser):
+    write_results(run_sweep(suite, folder=tmp_path))
+    page = browser.new_page(bypass_csp=True)
+    page.goto((tmp_path / "report.html").as_uri())
+    assert find_breaches(page) == []
 
 
 def test_a_profile_as_a_file_names_its_lines(player, suite, tmp_path):

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or ""
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="no browser test: pip install playwright"
-)
-pytestmark = pytest.mark.skipif(
-    not BROWSER, reason="no browser test: chromium is not installed (apt-get install chromium)"
-)
+from support.browser import find_breaches
 
 
 @pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    folder = tmp_path_factory.mktemp("browser")
-    with sync_api.sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            folder, executable_path=BROWSER, headless=True, args=list(FLAGS)
-        )
-        yield context
-        context.close()
+def context(browser: Any) -> Iterator[Any]:
+    context = browser.new_context(bypass_csp=True)
+    yield context
+    context.close()
 
 
 @pytest.fixture
@@ -150,6 +134,13 @@ def test_it_fits_a_phone(page: Any) -> None:
         page.wait_for_timeout(300)
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390, f"{tab} is {width} px wide: {find_widest(page)}"
+
+
+def test_every_tab_passes_the_accessibility_check(page: Any) -> None:
+    for tab in ("Compare", "Metric", "Watch"):
+        page.click(f".tab:has-text('{tab}')")
+        page.locator(".htmx-request, .htmx-settling").first.wait_for(state="detached")
+        assert find_breaches(page) == [], tab
 
 
 def find_widest(page: Any) -> str:
