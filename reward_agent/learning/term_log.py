@@ -139,7 +139,8 @@ class TermLog:
         # One environment after the other, so that the steps of an episode lie side by side.
         columns = values.transpose(0, 2, 1).reshape(len(values), -1)
         ends = done.T.ravel()
-        begins = np.roll(ends, 1)
+        begins = np.empty_like(ends)
+        begins[1:] = ends[:-1]
         begins[::n_steps] = True
         starts = np.flatnonzero(begins)
         pay = np.add.reduceat(columns, starts, axis=1)

@@ -313,8 +313,7 @@ class Payment:
 
     def _pay(self) -> None:
         step, self._open = Transition.join(self._open), []
-        paid = self._reward.step(step.state, step.action, step.next_state, step.terminated)
-        self._paid.append(paid)
+        self._paid.append(self._reward.step(*step))
 
     def _stack(self, parts: Sequence[FloatArray]) -> FloatArray:
         rows = parts[0] if len(parts) == 1 else np.concatenate(parts)

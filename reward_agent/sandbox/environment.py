@@ -32,7 +32,7 @@ _ALLOWED = (
     "WINDIR",
 )
 # Without the last torch leaves an empty torchinductor_<user> in the folder of temporary files.
-JOB_DIR_VARIABLES = ("HOME", "TMPDIR", "TEMP", "TORCHINDUCTOR_CACHE_DIR")
+JOB_DIR_VARIABLES = ("HOME", "TMPDIR", "TEMP", "TORCHINDUCTOR_CACHE_DIR", "MPLCONFIGDIR")
 _PACKAGES = ("reward_agent", "numpy", "pydantic", "gymnasium", "mujoco", "torch")
 
 

@@ -211,7 +211,7 @@ def _write_parts(parts: Sequence[tuple[Any, Any]]) -> Callable[[Any, Any], None]
 
 def _write_numbers(start: int, size: int) -> Callable[[Any, Any], None]:
     def write(value: Any, row: Any) -> None:
-        row[..., start : start + size] = np.reshape(value, (*row.shape[:-1], size))
+        row[..., start : start + size] = np.asarray(value).reshape(*row.shape[:-1], size)
 
     return write
 
@@ -264,15 +264,17 @@ class ActionForm:
         given = np.ravel(np.asarray(action, dtype=float))
         return given - self._firsts if self.n_choices else given
 
-    def decode(self, row: Any) -> Any:
-        """Return what the environment takes for numbers ``(n_actions,)`` that it may take."""
+    def decode(self, rows: Any) -> Any:
+        """Return what environments take for ``(N, n_actions)``, one after the other."""
         space = self._space
         if not self.n_choices:
-            return np.clip(row, self.low, self.high).astype(space.dtype).reshape(space.shape)
-        chosen = np.clip(np.rint(row).astype(int), 0, np.array(self.n_choices) - 1) + self._firsts
+            chosen = np.clip(rows, self.low, self.high)
+        else:
+            last = np.array(self.n_choices) - 1
+            chosen = np.clip(np.rint(rows).astype(int), 0, last) + self._firsts
         if isinstance(space, spaces.Discrete):
-            return int(chosen[0])
-        return chosen.astype(space.dtype).reshape(space.shape)
+            return chosen[:, 0].tolist()
+        return chosen.astype(space.dtype).reshape(len(rows), *space.shape)
 
 
 class Readout:
@@ -388,12 +390,12 @@ class EnvGroup:
 
     def step(self, action: Any, ids: Sequence[int]) -> None:
         """Advance some environments by ``action`` ``(N, n_actions)``, unless they have ended."""
+        taken = self.actions.decode(action)
         for i in ids:
             if self.terminated[i] or self.truncated[i]:
                 continue
-            taken = self.actions.decode(action[i])
             observation, reward, terminated, truncated, info = self._call(
-                "step", self.envs[i].step, taken
+                "step", self.envs[i].step, taken[i]
             )
             # What ends by itself at once with its time is no matter of time.
             self.terminated[i], self.truncated[i] = terminated, truncated and not terminated

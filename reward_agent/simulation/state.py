@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ class State:
     def __init__(self, fields: Mapping[str, FloatArray]) -> None:
         if not fields:
             raise ValueError("a State needs at least one field")
-        sizes = {len(values) for values in fields.values()}
+        sizes = {values.shape[0] for values in fields.values()}
         if len(sizes) != 1:
             raise ValueError(f"fields must have one number of simulations, got {sorted(sizes)}")
         for values in fields.values():
@@ -73,8 +73,7 @@ class State:
         return f"State({self.n_sims} simulations: {', '.join(self._fields)})"
 
 
-@dataclass(frozen=True)
-class Transition:
+class Transition(NamedTuple):
     """One step of N simulations: ``action`` (N, n_actions), ``terminated`` (N,) bool."""
 
     state: State
@@ -96,15 +95,31 @@ class Transition:
         """Return the steps as one of so many simulations, in their order."""
         if len(steps) == 1:
             return steps[0]
+        after = _join_states([step.next_state for step in steps])
         return cls(
-            _join_states([step.state for step in steps]),
+            _join_before(steps, after),
             np.concatenate([step.action for step in steps]),
-            _join_states([step.next_state for step in steps]),
+            after,
             np.concatenate([step.terminated for step in steps]),
         )
 
 
 def _join_states(states: Sequence[State]) -> State:
-    """Return the states of one simulation as one; they name their fields in the same order."""
-    columns = zip(*(state.fields.values() for state in states), strict=True)
-    return State(dict(zip(states[0].fields, map(np.concatenate, columns), strict=True)))
+    """Return the states of one simulation as one; they have the same fields."""
+    # Not by way of ``fields``: there are hundreds of small arrays, and copying them is the least.
+    parts = [state._fields for state in states]
+    return State({name: np.concatenate([p[name] for p in parts]) for name in parts[0]})
+
+
+def _join_before(steps: Sequence[Transition], after: State) -> State:
+    """Return the states before steps as one: most are the state after the step before."""
+    others = [i for i, (a, b) in enumerate(pairwise(steps), 1) if b.state is not a.next_state]
+    if len(others) > len(steps) // 2:
+        return _join_states([step.state for step in steps])
+    size, fields = len(steps[0].action), {}
+    for name, values in after._fields.items():
+        fields[name] = joined = np.empty_like(values)
+        joined[:size], joined[size:] = steps[0].state._fields[name], values[:-size]
+        for i in others:
+            joined[i * size : (i + 1) * size] = steps[i].state._fields[name]
+    return State(fields)
