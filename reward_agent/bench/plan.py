@@ -23,6 +23,7 @@ from reward_agent.definitions.task import (
 )
 from reward_agent.errors import UsageError
 from reward_agent.export.shipped import read_shipped_winner
+from reward_agent.files import find_real, read_text
 from reward_agent.llm.provider import choose_provider, find_provider
 from reward_agent.records.layers import ENVIRONMENT_PREFIX, resolve_settings
 from reward_agent.records.settings import PRESETS, list_settings
@@ -159,7 +160,7 @@ def _make_job(
     suite: Suite, files: _TaskFiles, method_name: str, seed: int, provider: str, choices: Choices
 ) -> SweepJob:
     card, task, method = files.card, files.task, METHODS[method_name]
-    program = _read_program(card, task, method.program)
+    program = _read_program(card, task, method.program, suite.program)
     model = choices.model if method.needs_model else None
     options = make_settings(method, suite.candidates, suite.iterations) | {
         "provider": provider,
@@ -193,17 +194,20 @@ def _make_job(
     )
 
 
-def _read_program(card: EnvCard, task: TaskSpec, program: Program | None) -> str | None:
+def _read_program(card: EnvCard, task: TaskSpec, program: Program | None, file: str) -> str | None:
     if program is None:
         return None
-    if program == "recorded":
+    if program == "named":
+        source = read_text(find_real(file), "") if file else None
+        missing, remedy = f"program {file!r} of the suite", ", or name one from this directory"
+    elif program == "recorded":
         source = read_shipped_winner(card.name, task.name)
         missing, remedy = "recorded run that ships with the program", ""
     else:
         read = read_reference_reward if program == "reference" else read_sparse_reward
         source = read(card, task)
         missing, remedy = f"{program}_reward.py", ", or write the file"
-    if source is None:
+    if not source:
         raise UsageError(
             f"task {card.name}/{task.name} has no {missing}",
             f"leave the method {program!r} or the task out{remedy}",

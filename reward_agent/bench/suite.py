@@ -17,8 +17,9 @@ from reward_agent.files import find_real, read_text
 from reward_agent.records.settings import PRESETS
 from reward_agent.types import Record
 
-# A method's program may come from the task's own folder, or a recorded run, in place of a designer.
-Program = Literal["reference", "sparse", "recorded"]
+# A method's program may come from the task's own folder, a recorded run, or a file that the suite
+# names, in place of a designer.
+Program = Literal["reference", "sparse", "recorded", "named"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Method:
 
     Args:
         meaning: one line for a person.
-        program: the reward of the task's folder that is trained with, or the winner's of a run that
-            ships with the program, if no designer writes one.
+        program: the reward of the task's folder that is trained with, the winner's of a run that
+            ships with the program, or the suite's own, if no designer writes one.
         needs_model: whether the designer must be a language model.
         rounds: how the trainings of a search are used: as the suite says, all in one round, one
             in each round, or one alone.
@@ -44,7 +45,8 @@ class Method:
 
 _ALONE: dict[str, Any] = {"critic": False, "analyzer": False}
 _GIVEN: dict[str, Any] = {**_ALONE, "max_repairs": 0}
-_PLAIN: dict[str, Any] = {"screens": False, "racing": "none", "reward_only": True}
+_REWARD_ONLY: dict[str, Any] = {"reward_only": True}
+_PLAIN: dict[str, Any] = {"screens": False, "racing": "none", **_REWARD_ONLY}
 
 METHODS: dict[str, Method] = {
     "reference": Method("a person's dense reward", "reference", False, "one training", _GIVEN),
@@ -52,7 +54,18 @@ METHODS: dict[str, Method] = {
     "recorded": Method(
         "what a language model wrote in a recorded run", "recorded", False, "one training", _GIVEN
     ),
+    "by_hand": Method("the program that the suite names", "named", False, "one training", _GIVEN),
+    "by_hand_reward_only": Method(
+        "what that program pays, without its choices of how it is learned",
+        "named",
+        False,
+        "one training",
+        _GIVEN | _REWARD_ONLY,
+    ),
     "offline": Method("the designer without a language model", needs_model=False),
+    "offline_reward_only": Method(
+        "the same, which decides what is paid alone", needs_model=False, settings=_REWARD_ONLY
+    ),
     "zero_shot": Method(
         "one program, one pass: no Critic, no feedback", rounds="one training", settings=_ALONE
     ),
@@ -67,7 +80,7 @@ METHODS: dict[str, Method] = {
     ),
     "no_racing": Method("every training goes on to its end", settings={"racing": "none"}),
     "reward_only": Method(
-        "a program decides what is paid, not how it is learned", settings={"reward_only": True}
+        "a program decides what is paid, not how it is learned", settings=_REWARD_ONLY
     ),
     "text2reward": Method(
         "one program after the other, told the last one's score, no terms",
@@ -84,6 +97,7 @@ METHODS: dict[str, Method] = {
 # What a suite may say of one task otherwise than of all.
 OF_TASK = (
     "methods",
+    "program",
     "seeds",
     "budget",
     "candidates",
@@ -127,6 +141,7 @@ class Suite(Record):
     iterations: int = Field(3, ge=1, le=100, description="its rounds")
     winner_seeds: int = Field(2, ge=1, le=50, description="fresh seeds that a result is scored by")
     eval_episodes: int = Field(16, ge=1, le=1024, description="episodes of each score")
+    program: str = Field("", description="a task's reward of by_hand: a file, from this directory")
     of_task: dict[str, dict[str, Any]] = Field(
         {},
         description="what differs for a task: methods, seeds, budget, candidates, …",

@@ -145,6 +145,15 @@ def read_start(given: Any) -> TrainingStart:
     )
 
 
+def write_start(start: TrainingStart) -> str:
+    """Return the entry of ``STARTS`` that reads as this one."""
+    told = {SHARE: start.share, UNTIL: start.until, FROM: start.origin, EARNS: start.earns}
+    fields = {
+        name: spans[0] if len(spans) == 1 else [*spans] for name, spans in start.fields.items()
+    }
+    return repr({k: value for k, value in told.items() if value not in ("", None)} | fields)
+
+
 def _read_spans(value: Any) -> list[tuple[Any, Any]]:
     """Return least and most of each entry: of a number, a pair, or a list of these."""
     if isinstance(value, int | float):

@@ -420,7 +420,7 @@ def test_results_of_different_designers_are_never_in_one_column():
 
 
 def test_every_search_has_the_same_number_of_trainings():
-    methods = [name for name in METHODS if name != "recorded"]
+    methods = [name for name in METHODS if METHODS[name].program not in ("recorded", "named")]
     suite = make_suite(TINY | {"methods": methods, "candidates": 3, "iterations": 2})
     for job in plan_jobs(suite, Choices("scripted:a.md")):
         n_trainings = job.settings["candidates"] * job.settings["iterations"]
@@ -470,6 +470,21 @@ def test_a_recorded_program_is_that_of_the_runs_winner():
     assert "lying_quietly" in (jobs[1].program or "")
     with pytest.raises(UsageError, match="no recorded run that ships"):
         plan_jobs(make_suite(TINY | {"methods": ["recorded"]}))
+
+
+def test_a_program_by_hand_is_the_file_that_the_suite_names(tmp_path):
+    file = tmp_path / "mine.py.txt"
+    source = "def compute_reward(state, action, next_state): ...\n"
+    file.write_text(source)
+    suite = TINY | {"seeds": 1, "methods": ["by_hand", "by_hand_reward_only"]}
+    table = suite | {"of_task": {task: {"program": str(file)} for task in TINY["tasks"]}}
+    whole, plain = plan_jobs(make_suite(table))[:2]
+    assert whole.program == plain.program == source
+    assert (whole.settings["reward_only"], plain.settings["reward_only"]) == (False, True)
+    with pytest.raises(UsageError, match="has no program '' of the suite"):
+        plan_jobs(make_suite(suite))
+    with pytest.raises(UsageError, match=r"has no program 'lost\.py' of the suite"):
+        plan_jobs(make_suite(suite | {"program": "lost.py"}))
 
 
 def test_gym_mujoco_asks_at_least_fifteen_behaviours_of_all_seven_robots():

@@ -8,7 +8,6 @@ It plays neither Critic nor Analyzer.
 
 from __future__ import annotations
 
-import json
 import random
 import zlib
 from collections.abc import Mapping, Sequence
@@ -21,12 +20,13 @@ from reward_agent.designers.brief import DesignBrief, WishBrief
 from reward_agent.designers.ideas import LEARNING
 from reward_agent.designers.offline.body import Body
 from reward_agent.designers.offline.forms import Signal
-from reward_agent.designers.offline.given import calls_for_weights, reweight
-from reward_agent.designers.offline.kept import (
+from reward_agent.designers.offline.given import (
     begin_beside,
+    calls_for_weights,
     list_free,
     list_kept_moves,
     render_beside,
+    reweight,
 )
 from reward_agent.designers.offline.metric import compose_metric
 from reward_agent.designers.offline.moves import (
@@ -46,13 +46,13 @@ from reward_agent.designers.offline.signals import (
     list_signals,
     read_scene,
 )
+from reward_agent.designers.offline.ways import Way, find_way
 from reward_agent.designers.offline.wish import compose_wish
 from reward_agent.designers.offline.words import Goal, read_goals
 from reward_agent.designers.roles import Examination, MetricProposal, Proposal, WishProposal
 from reward_agent.errors import RefusalError
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.records.outcomes import Outcome
-from reward_agent.rewards.choices import TRAINING_NAME
 from reward_agent.types import Critique, Finding, RewardProgram
 
 _INTRODUCTION = "No language model: keyword goals and seeded search over reward terms."
@@ -159,8 +159,7 @@ def _adds_beside(brief: DesignBrief) -> bool:
 def _render(plan: Plan, signals: Sequence[Signal], title: str) -> str:
     if (beside := render_beside(plan, signals)) is not None:
         return beside
-    training = f"{TRAINING_NAME} = {json.dumps(plan.training)}\n\n\n" if plan.training else ""
-    return training + render_program(plan, signals, title)
+    return render_program(plan, signals, title)
 
 
 def _follow(move: Move, then: Move, remark: str = "") -> Move:
@@ -249,7 +248,7 @@ def _improve(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) 
         signals = list_free(plan.kept, signals)
     moves = [*list_kept_moves(plan, evidence), *list_moves(plan, signals, evidence)]
     may_choose = brief.choices and plan.kept is None
-    other = learn_otherwise(plan, entry.summary) if may_choose else None
+    other = learn_otherwise(plan, entry.summary, _find_way(brief)) if may_choose else None
     if other is not None and brief.idea.name == LEARNING:
         move = other
     else:
@@ -262,6 +261,15 @@ def _improve(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) 
     return _follow(
         Move(plan, origin + (f" (task score {score:.3g})" if score is not None else "")), move
     )
+
+
+def _find_way(brief: DesignBrief) -> Way:
+    """Return what a program may say of the way to the goal, with what the parent has earned."""
+    body, parent = Body(brief.card), brief.parent
+    goal = read_goals(brief.task.description, read_scene(body))[0]
+    points = parent.training.points if parent and parent.training else ()
+    earned = max((p.generated_return for p in points if p.generated_return is not None), default=0)
+    return find_way(body, goal, brief.events, float(f"{earned:.3g}") if earned > 0 else None)
 
 
 def _find_words(brief: DesignBrief) -> str:

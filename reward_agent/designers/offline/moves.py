@@ -12,6 +12,7 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.offline.forms import Role, Signal
 from reward_agent.designers.offline.plan import Plan, TermPlan
+from reward_agent.designers.offline.ways import Way
 from reward_agent.records.exploration import Lack
 from reward_agent.summary.summary import TrajectorySummary
 from reward_agent.types import TermPoint
@@ -194,18 +195,29 @@ _LEARNED: dict[Lack, tuple[dict[str, float], ...]] = {
 }
 
 
-def learn_otherwise(plan: Plan, summary: TrajectorySummary | None) -> Move | None:
+def learn_otherwise(plan: Plan, summary: TrajectorySummary | None, way: Way) -> Move | None:
     """Change how it is learned: where what is missing was never met, or what was found is lost.
 
-    What was met and is not kept is a matter of pay.
+    What was never met is begun at first, and practised stage by stage, where the way is known. What
+    was met and is not kept is a matter of pay.
     """
     lack = summary.lack if summary else None
+    met = f" ({summary.met})" if summary and summary.met else ""
+    if lack == "never seen" and not (plan.starts or plan.stages) and (way.starts or way.stages):
+        told = [f"episodes begin at {start}" for start in way.starts]
+        told += ["stages " + ", ".join(way.stages)] if way.stages else []
+        steps = {"stage_steps": way.stage_steps} if way.stages else {}
+        changes = {
+            "starts": way.starts,
+            "stages": {**way.stages},
+            "training": plan.training | steps,
+        }
+        return Move(plan.model_copy(update=changes), f"{lack}{met}: {'; '.join(told)}")
     for values in _LEARNED.get(lack, ()) if lack else ():
         if not values.items() <= plan.training.items():
-            told = ", ".join(f"{name} {value:g}" for name, value in values.items())
-            met = f" ({summary.met})" if summary and summary.met else ""
+            told = [f"{name} {value:g}" for name, value in values.items()]
             changed = plan.model_copy(update={"training": {**plan.training, **values}})
-            return Move(changed, f"{lack}{met}: {told}")
+            return Move(changed, f"{lack}{met}: {', '.join(told)}")
     return None
 
 

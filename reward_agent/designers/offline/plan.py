@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import textwrap
@@ -10,8 +11,11 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from reward_agent.definitions.start import TrainingStart
 from reward_agent.designers.offline.body import Machine
 from reward_agent.designers.offline.forms import Role, Signal
+from reward_agent.designers.offline.ways import remember_stage
+from reward_agent.rewards.choices import STAGES_NAME, STARTS_NAME, TRAINING_NAME, write_start
 from reward_agent.types import Finite, OneLine, Record
 
 _POTENTIAL_FACTOR = 10.0
@@ -44,7 +48,9 @@ class Plan(Record):
     terms: tuple[TermPlan, ...]
     potential: tuple[TermPlan, ...] = ()
     kept: KeptTerms | None = None
-    training: dict[str, Finite] = Field({}, description="what the program says in TRAINING")
+    training: dict[str, Finite | tuple[int, ...]] = Field({}, description="of TRAINING")
+    starts: tuple[TrainingStart, ...] = Field((), description="of STARTS")
+    stages: dict[str, str] = Field({}, description="of STAGES, each with what ends it")
 
     def replace_term(self, old: TermPlan, *new: TermPlan) -> Plan:
         """Return the plan with one term replaced; with none, dropped."""
@@ -133,7 +139,8 @@ def render_program(plan: Plan, signals: Sequence[Signal], title: str) -> str:
     known = {signal.name: signal for signal in signals}
     names = _list_names(plan)
     machine = next((known[name].machine for name in names if known[name].machine), None)
-    parts = []
+    machine = remember_stage(machine, plan.stages)
+    parts = [*_render_choices(plan)]
     if machine:
         parts.append(_render_memory(machine))
     if plan.potential:
@@ -147,6 +154,15 @@ def render_program(plan: Plan, signals: Sequence[Signal], title: str) -> str:
     body = textwrap.indent("\n".join([f'"""{title}"""', *lines, f"return {returned}"]), "    ")
     parts.append(f"def compute_reward({parameters}):\n{body}")
     return "\n\n\n".join(parts) + "\n"
+
+
+def _render_choices(plan: Plan) -> list[str]:
+    """Return what a program says of how its policy learns, and where; nothing by default."""
+    starts = [f"    {write_start(start)}," for start in plan.starts]
+    told = [f"{TRAINING_NAME} = {json.dumps(plan.training)}"] if plan.training else []
+    told += ["\n".join([f"{STARTS_NAME} = [", *starts, "]"])] if starts else []
+    told += [f"{STAGES_NAME} = {json.dumps([*plan.stages])}"] if plan.stages else []
+    return ["\n".join(told)] if told else []
 
 
 def _list_names(plan: Plan) -> list[str]:

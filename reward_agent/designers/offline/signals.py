@@ -282,6 +282,27 @@ def _jump(body: Body, goal: Goal) -> list[Signal]:
     return [*signals, *upright(body), *clean_floor(body)] if signals else []
 
 
+def _land(body: Body, goal: Goal) -> list[Signal]:
+    """Return pay for all feet on the floor, at rest; on the way, for being low, slow and near."""
+    height = body.find("lowest_point") or body.find("height")
+    falling, feet = body.find("vertical_velocity"), body.foot_contacts
+    if height is None or falling is None or not feet:
+        return []
+    share = f"({' + '.join(foot.code for foot in feet)}) / {len(feet)}"
+    softly = f"tolerance({falling.code}, bounds=(-0.1, 0.1), margin={{scale}})"
+    low = f"tolerance({height.code}, bounds=(-np.inf, 0.0), margin={{scale}}{LINEAR})"
+    over, doc = body.find("forward_position"), "1 over where it starts"
+    return [
+        Signal("landed", f"{share} * {softly}", 1.0, 1.0, "goal", "1 on all feet, at rest"),
+        progress(body.find("target_distance") or height),
+        Signal("low", low, height.top, 0.3, "guide", "1 on the floor, 0 as high as can be"),
+        *hold("soft", falling, "-0.3, 0.3", 1.0, 0.2, "1 sinking slowly"),
+        *hold("centred", over, "-0.2, 0.2", 1.0, 0.2, doc),
+        *upright(body),
+        *slow(body),
+    ]
+
+
 def _clear(body: Body, height: float) -> list[Signal]:
     """Return pay for being clear of the floor, else for the torso above where it stands."""
     lowest, torso = body.find("lowest_point"), body.find("height")
@@ -499,6 +520,7 @@ _RECIPES: dict[Kind, tuple[Callable[[Body, Goal], list[Signal]], tuple[tuple[str
     "reach": (_reach, (("target_distance", "object_distance"),)),
     "travel": (_travel, (("forward_velocity",),)),
     "jump": (_jump, (("lowest_point", "vertical_velocity", *_HEIGHTS),)),
+    "land": (_land, (("lowest_point", *_HEIGHTS), ("vertical_velocity",), ("foot_contact",))),
     "stand": (_stand, (("up", *_HEIGHTS),)),
     "still": (_still, (("velocity", "forward_velocity", "joint_velocities"),)),
     "handle": (_handle, (("object_target_distance",),)),

@@ -11,8 +11,8 @@ from reward_agent.evaluation.quantities import find_quantities, find_span
 from reward_agent.rewards.language import split_names
 
 Kind = Literal[
-    "follow", "pose", "flip", "spin", "wave", "raise", "lie", "reach", "travel", "jump", "crouch",
-    "stand", "still", "handle", "lift", "fixture", "gather", "shun",
+    "follow", "pose", "flip", "spin", "wave", "raise", "lie", "reach", "travel", "jump", "land",
+    "crouch", "stand", "still", "handle", "lift", "fixture", "gather", "shun",
 ]  # fmt: skip
 
 # The kind that comes first is what the sentence is about; the others are conditions on it.
@@ -29,6 +29,7 @@ KEYWORDS: dict[Kind, str] = {
     "march drive slide roll advance jog race dash forward forwards backward backwards ahead "
     "sideways reverse locomote swim swims strafe sidestep",
     "jump": "jump jumps leap leaps bounce high higher",
+    "land": "land lands landing touchdown descend descends",
     "crouch": "crouch squat duck kneel sit low lower",
     "stand": "stand stands standing balance balances upright up tall stay",
     "still": "still motionless quiet quietly calm calmly freeze stop rest steady steadily",
@@ -60,7 +61,9 @@ _LIFTING, _PLACING = {"lift", "lifts", "raise", "pick"}, {"target", "goal", "put
 _SUBSUMED: dict[Kind, frozenset[Kind]] = {
     "follow": frozenset({"spin", "travel", "stand", "crouch", "raise", "jump", "still"}),
     "pose": frozenset({"stand", "still", "travel", "crouch"}),
-    "flip": frozenset({"spin", "travel", "jump", "stand", "reach", "raise", "still", "crouch"}),
+    "flip": frozenset(
+        {"spin", "travel", "jump", "land", "stand", "reach", "raise", "still", "crouch"}
+    ),
     "spin": frozenset({"travel", "jump", "stand"}),
     "wave": frozenset({"raise", "travel", "jump", "lie", "still"}),
     "raise": frozenset({"travel", "jump", "lie"}),
@@ -68,7 +71,8 @@ _SUBSUMED: dict[Kind, frozenset[Kind]] = {
     "crouch": frozenset({"stand", "jump"}),
     "reach": frozenset({"travel", "jump", "stand", "still"}),
     "travel": frozenset({"stand", "still"}),
-    "jump": frozenset({"stand", "still"}),
+    "jump": frozenset({"land", "stand", "still"}),
+    "land": frozenset({"stand", "still", "crouch"}),
 }
 _CLAUSE_ENDS = {",", ";", ":", ".", "and", "but", "then", "while"}
 # Not that between the ends of a range.

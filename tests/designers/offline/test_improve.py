@@ -14,9 +14,12 @@ from reward_agent.designers.offline.moves import (
     read_evidence,
 )
 from reward_agent.designers.offline.plan import Plan, TermPlan, make_plan, render_program
-from reward_agent.designers.offline.signals import list_signals
+from reward_agent.designers.offline.signals import list_signals, read_scene
+from reward_agent.designers.offline.ways import Way, find_way
 from reward_agent.designers.offline.words import read_goals
 from reward_agent.designers.roles import Proposal
+from reward_agent.rewards.checks import check_program
+from reward_agent.rewards.choices import read_choices
 from reward_agent.summary.summary import TrajectorySummary
 from reward_agent.types import RewardProgram, TermPoint
 
@@ -116,15 +119,69 @@ def test_named_failures_are_answered() -> None:
 )
 def test_how_it_is_learned_follows_what_exploration_met(lack, chosen) -> None:
     summary = TrajectorySummary.model_construct(lack=lack, exploration=None)
-    move = learn_otherwise(PLAN, summary)
+    move = learn_otherwise(PLAN, summary, Way())
     assert (move.plan.training if move else None) == chosen
     if move and lack == "never seen":
-        further = learn_otherwise(move.plan, summary)
+        further = learn_otherwise(move.plan, summary, Way())
         assert further is not None
         assert further.plan.training == {**chosen, "gamma": 0.998}
         move = further
-    assert move is None or learn_otherwise(move.plan, summary) is None
-    assert learn_otherwise(PLAN, None) is None
+    assert move is None or learn_otherwise(move.plan, summary, Way()) is None
+    assert learn_otherwise(PLAN, None, Way()) is None
+
+
+NEVER_SEEN = TrajectorySummary.model_construct(lack="never seen", exploration=None)
+
+
+def write_on_the_way(env, sentence, events=(), earns=None):
+    """Return what a program says after what its task asks for was never seen, as it is read."""
+    body = Body(load_env(env))
+    goals = read_goals(sentence, read_scene(body))
+    signals = list_signals(body, goals)
+    plan = make_plan(signals, "weighted-sum", random.Random(0))
+    move = learn_otherwise(plan, NEVER_SEEN, find_way(body, goals[0], events, earns))
+    assert move is not None
+    plan = Plan.model_validate_json(move.plan.model_dump_json())
+    source = render_program(plan, signals, sentence)
+    refused = [f for f in check_program(RewardProgram(source), body.card).findings
+               if f.severity != "hint"]  # fmt: skip
+    assert refused == [], source
+    further = learn_otherwise(plan, NEVER_SEEN, Way())
+    assert further is not None
+    assert "noise_correlation 0.7" in further.reason
+    return read_choices(source)
+
+
+def test_what_was_never_seen_is_begun_in_the_air() -> None:
+    choices = write_on_the_way("hopper", "Do a back flip")
+    (start,) = choices.starts
+    assert start.fields["torso_pitch"] == ((-3.0, -0.8),)
+    assert start.fields["torso_height"][0][0] > 1.25
+    assert choices.stages == ("take-off", "landing")
+    assert choices.stage_steps == (300, 600)
+
+
+def test_what_was_never_seen_is_begun_just_before_the_event_of_the_run() -> None:
+    events = ("highest com_height", "take-off")
+    (start,) = write_on_the_way("hopper", "Jump high", events, 12.5).starts
+    assert (start.event, start.earns, start.fields) == ("take-off", 12.5, {})
+
+
+def test_what_can_be_put_nowhere_is_practised_in_stages() -> None:
+    choices = write_on_the_way("metaworld", "Push the object to the goal")
+    assert (choices.starts, choices.stages) == ((), ("reach", "handle"))
+
+
+def test_a_lift_is_begun_where_it_was_highest() -> None:
+    card = "benchmarks/envs/desk_arm"
+    choices = write_on_the_way(card, "Lift the cube", ("highest object_height",), 3.0)
+    assert [start.event for start in choices.starts] == ["highest object_height"]
+    assert choices.stages == ("reach", "lift")
+
+
+def test_a_walk_has_no_way_that_the_card_tells() -> None:
+    way = find_way(Body(CARD), read_goals("Walk forward")[0], ("take-off",), 1.0)
+    assert (way.starts, way.stages) == ((), {})
 
 
 def test_random_moves_change_the_program_and_repeat_with_a_seed() -> None:

@@ -31,6 +31,7 @@ SENTENCES = [
     ("humanoid", "Wave the right hand"),
     ("half_cheetah", "Do a front flip"),
     ("walker2d", "Jump as high as you can"),
+    ("hopper", "Land softly"),
     ("inverted_pendulum", "Move to the front slowly, never still"),
 ]
 N = 6

@@ -25,6 +25,8 @@ from reward_agent.designers.offline.words import read_goals
         ("Raise the left hand", ["raise left hand"]),
         ("Wave the front right leg back and forth", ["wave front right leg"]),
         ("Jump as high as possible", ["jump"]),
+        ("Land softly between the flags and stay still", ["land"]),
+        ("Jump up and land on the foot", ["jump foot"]),
         ("Bring the fingertip to the target", ["reach"]),
         ("run the right way up", ["travel forward"]),
         ("paint the fence", []),

@@ -1,0 +1,1 @@
+score = lift("object_height", by=0.067, approach="object_distance")
