@@ -331,7 +331,8 @@ class PlainRewardWrapper(_Wrapper):  # type: ignore[misc]
 
     def decode(self, action: Any) -> Any:
         """Return the environment's action for the numbers ``(n_actions,)`` of a policy."""
-        return self._actions.decode(np.asarray(action, float) * self._factor + self._offset)
+        row = np.asarray(action, float) * self._factor + self._offset
+        return self._actions.decode(row[None])[0]
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         """Start an episode."""
