@@ -150,6 +150,8 @@ def using_single_precision() -> Iterator[None]:
         mock.patch.object(_dtypes_impl, "_default_dtypes", defaults),
         mock.patch.object(_ndarray, "_tolist", _join),
         mock.patch.object(tnp.ndarray, "__setitem__", _set_item),
+        # NumPy's arrays leave an operator with one of these to it.
+        mock.patch.object(tnp.ndarray, "__array_ufunc__", None, create=True),
     ):
         yield
 
@@ -184,11 +186,18 @@ class _DeviceNumpy(Namespace):
 NUMPY = _make_numpy()
 
 
-def rebind(module: ModuleType, numpy: object = NUMPY) -> dict[str, Any]:
-    """Return the names of a module of ours whose functions compute with another NumPy."""
-    names = {**vars(module), "np": numpy}
+def rebind(module: ModuleType, numpy: object = NUMPY, **others: Any) -> dict[str, Any]:
+    """Return the names of a module of ours whose functions compute with another NumPy.
+
+    Args:
+        module: whose.
+        numpy: what they know as ``np``.
+        others: further names that they are given.
+    """
+    names = {**vars(module), "np": numpy, **others}
     for name, value in vars(module).items():
-        if isinstance(value, FunctionType) and value.__module__ == module.__name__:
+        is_own = isinstance(value, FunctionType) and value.__module__ == module.__name__
+        if is_own and name not in others:
             names[name] = _rebind_function(value, names)
     return names
 
@@ -199,6 +208,25 @@ def _rebind_function(function: FunctionType, names: dict[str, Any]) -> Callable[
     )
     made.__kwdefaults__ = function.__kwdefaults__
     return made
+
+
+class MixedNumpy:
+    """NumPy that computes with PyTorch what is made of traced arrays, and constants as it does."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a function of both, or what NumPy has of that name."""
+        given = getattr(np, name)
+        if name == "ndarray":
+            return (np.ndarray, tnp.ndarray)
+        if isinstance(given, type) or not callable(given):
+            return given
+
+        def call(*args: Any, **keywords: Any) -> Any:
+            values = [*args, *keywords.values()]
+            is_traced = any(isinstance(item, tnp.ndarray) for item in _flatten(values))
+            return getattr(NUMPY if is_traced else np, name)(*args, **keywords)
+
+        return call
 
 
 def make_library() -> Mapping[str, Any]:

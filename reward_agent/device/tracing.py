@@ -84,16 +84,16 @@ class _Reading:
         self._numbers: dict[fx.Node, Earlier] = {}
         self._constants: list[Constant] = []
         self._steps: list[Step] = []
+        self._known: dict[str, Earlier] = {}
 
     def read(self) -> Operations:
         """Return the operations."""
         pairs = self._pair_nodes()
-        self._number(pairs)
+        self._number_given(pairs)
         outputs: tuple[Output, ...] = ()
         for small, large in pairs:
-            if small.op == "call_function" and small.target is not operator.getitem:
-                self._steps.append(self._read_step(small, large))
-                self._follow_change(small)
+            if small.op == "call_function":
+                self._take(small, large)
             elif small.op == "output":
                 outputs = self._read_outputs(small)
         return Operations(
@@ -111,41 +111,52 @@ class _Reading:
             raise TraceRefusal("what it computes depends on the number of simulations")
         return list(zip(small, large, strict=True))
 
-    def _number(self, pairs: Sequence[tuple[fx.Node, fx.Node]]) -> None:
-        """Number what nodes give: inputs, then constants, then steps."""
+    def _number_given(self, pairs: Sequence[tuple[fx.Node, fx.Node]]) -> None:
+        """Number what is there before any step: inputs, then constants."""
         number = 0
         for node in self._small.graph.find_nodes(op="placeholder"):
             self._numbers[node] = Earlier(of=number)
             number += 1
         for small, large in pairs:
-            if small.op == "get_attr":
-                values = [
-                    _find_constant(*found)
-                    for found in ((self._small, small.target), (self._large, large.target))
-                ]
-                if not torch.equal(*values):
-                    raise TraceRefusal("an array of constants depends on the number of simulations")
-                self._constants.append(_read_constant(values[0]))
-                self._numbers[small] = Earlier(of=number)
-                number += 1
-        for node, _ in pairs:
-            if node.op != "call_function":
+            if small.op != "get_attr":
                 continue
-            if node.target is operator.getitem:
-                whole, part = node.args
-                self._numbers[node] = Earlier(of=self._numbers[whole].of, part=part)
-            else:
-                self._numbers[node] = Earlier(of=number)
-                number += 1
+            values = [
+                _find_constant(self._small, small.target),
+                _find_constant(self._large, large.target),
+            ]
+            if not torch.equal(*values):
+                raise TraceRefusal("an array of constants depends on the number of simulations")
+            self._constants.append(_read_constant(values[0]))
+            self._numbers[small] = Earlier(of=number)
+            number += 1
+
+    def _take(self, small: fx.Node, large: fx.Node) -> None:
+        """Number what a node gives; of what is there already no step is made."""
+        first = small.args[0] if small.args else None
+        if small.target is operator.getitem:
+            assert isinstance(first, fx.Node)
+            self._numbers[small] = Earlier(of=self._numbers[first].of, part=small.args[1])
+        elif isinstance(first, fx.Node) and _gives_same(small, first):
+            self._numbers[small] = self._numbers[first]
+        else:
+            step = self._read_step(small, large)
+            key = step.model_dump_json()
+            if key not in self._known:
+                number = len(self._given) + len(self._constants) + len(self._steps)
+                self._known[key] = Earlier(of=number)
+                self._steps.append(step)
+            self._numbers[small] = self._known[key]
+            self._follow_change(small)
 
     def _follow_change(self, node: fx.Node) -> None:
         """Let later steps see what one wrote into a result of its own: here it gives another."""
-        if _changes_first(node):
-            first = node.args[0]
-            assert isinstance(first, fx.Node)
-            if self._numbers[first].of < len(self._given):
-                raise TraceRefusal(f"it writes into {self._given[self._numbers[first].of].name}")
-            self._numbers[first] = self._numbers[node]
+        if not _changes_first(node):
+            return
+        first = node.args[0]
+        assert isinstance(first, fx.Node)
+        if first.op == "placeholder":
+            raise TraceRefusal(f"it writes into {self._given[self._numbers[first].of].name}")
+        self._numbers[first] = self._numbers[node]
 
     def _read_step(self, small: fx.Node, large: fx.Node) -> Step:
         keywords = {
@@ -182,6 +193,71 @@ def _name(target: Target) -> str:
         return "zeros"
     # In place it is the same operation, on a result that is then another one.
     return name.rstrip("_") + ("" if overload == "default" else f".{overload}")
+
+
+# What gives its argument again, unless that is made another type or shape by it.
+_SAME = frozenset(
+    {
+        "lift_fresh_copy",
+        "clone",
+        "alias_copy",
+        "_to_copy",
+        "expand_copy",
+        "expand",
+        "view_copy",
+        "view",
+    }
+)
+
+
+def _gives_same(node: fx.Node, first: fx.Node) -> bool:
+    if _name(node.target).partition(".")[0] not in _SAME:
+        return False
+    before, after = first.meta.get("val"), node.meta.get("val")
+    if before is None or after is None or before.shape != after.shape:
+        return False
+    return read_dtype(before.dtype) == read_dtype(after.dtype)
+
+
+def drop_unused(operations: Operations) -> Operations:
+    """Return the operations without inputs that no step reads."""
+    read = {item.of for step in operations.steps for item in list_earlier(step)}
+    read |= {item.value.of for item in operations.outputs}
+    kept = [number for number in range(len(operations.inputs)) if number in read]
+    shift = len(operations.inputs) - len(kept)
+    places = {number: place for place, number in enumerate(kept)}
+
+    def move(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(move, value))
+        if not isinstance(value, Earlier):
+            return value
+        return value.model_copy(update={"of": places.get(value.of, value.of - shift)})
+
+    return operations.model_copy(
+        update={
+            "inputs": tuple(operations.inputs[number] for number in kept),
+            "steps": tuple(
+                step.model_copy(
+                    update={
+                        "args": move(step.args),
+                        "keywords": {name: move(value) for name, value in step.keywords.items()},
+                    }
+                )
+                for step in operations.steps
+            ),
+            "outputs": tuple(
+                item.model_copy(update={"value": move(item.value)}) for item in operations.outputs
+            ),
+        }
+    )
+
+
+def list_earlier(step: Step) -> list[Earlier]:
+    """Return the results that a step reads."""
+    values = [*step.args, *step.keywords.values()]
+    items = [item for value in values for item in (value if isinstance(value, tuple) else (value,))]
+    return [item for item in items if isinstance(item, Earlier)]
 
 
 def _changes_first(node: fx.Node) -> bool:

@@ -139,7 +139,7 @@ def _see_normal(xmat: Any, plane: tuple[Any, Any]) -> Any:
 def _measure_height(points: Any, plane: tuple[Any, Any]) -> Any:
     origin, normal = plane
     if tuple(normal) == _UPWARD:
-        return points[..., 2] - origin[2]
+        return points[..., 2] - float(origin[2])
     return (points - origin) @ normal
 
 
@@ -184,6 +184,11 @@ def _make_mesh_measure(model: Any, geom: int, plane: tuple[Any, Any]) -> HeightM
 
 # Divides what has no direction, whose angle is 0, without a warning.
 _TINY = 1e-300
+
+
+def _is_any(mask: Any) -> bool:
+    """Whether a rare case is there to be worked out: what is computed is the same if it is not."""
+    return bool(mask.any())
 
 
 def _take_axis(xmat: Any, axis: float) -> Any:
@@ -241,7 +246,7 @@ def _find_heading(xmat: Any, forward: float, up: float) -> tuple[Any, Any]:
     x, y = ahead[..., 0], ahead[..., 1]
     length = np.hypot(x, y)
     is_steep = length < 1e-9
-    if is_steep.any():
+    if _is_any(is_steep):
         sign, other = -np.sign(ahead[..., 2]), _take_axis(xmat, up)
         x = np.where(is_steep, sign * other[..., 0], x)
         y = np.where(is_steep, sign * other[..., 1], y)
@@ -303,7 +308,7 @@ def measure_rotation(first: Any, second: Any) -> Any:
     cosine = np.einsum("...ii->...", turn) - 1.0
     angle, length = np.arctan2(sine, cosine), sine
     is_half = np.asarray(cosine < -1.99)[..., None]
-    if is_half.any():
+    if _is_any(is_half):
         axis = np.where(is_half, _find_axis_of_half_turn(turn, cosine, axis), axis)
         length = np.sqrt(np.einsum("...i,...i->...", axis, axis))
     return axis * (angle / np.maximum(length, _TINY))[..., None]

@@ -261,17 +261,9 @@ class BatchSimulation(Simulation):
 
     def compile_leaf(self, source: Source) -> Reader:
         """Compile what MuJoCo measures: an array, an object's part of one, or a measure."""
-        if isinstance(source, Array):
-            if source.name not in DATA_FIELDS:
-                hint = hint_closest(source.name, DATA_FIELDS)
-                raise DataError(f"MuJoCo's data has no array {source.name!r}{hint}")
-            return make_constant(self._batch.bind(source.name))
-        if isinstance(source, Attribute):
-            return _compile_attribute(source, self._batch)
         if isinstance(source, Drawn):
             return make_constant(self.draws[source.name])
-        assert isinstance(source, Measure)
-        return _compile_measure(source, self._batch, self.card.model.floors)
+        return compile_measured(source, self._batch, self.card.model.floors)
 
 
 def choose_stage(card: EnvCard, needed: Collection[str]) -> int:
@@ -281,6 +273,23 @@ def choose_stage(card: EnvCard, needed: Collection[str]) -> int:
     if is_current and any(is_derived(source) for source in sources):
         return int(mujoco.mjtStage.mjSTAGE_VEL)
     return int(mujoco.mjtStage.mjSTAGE_NONE)
+
+
+def compile_measured(source: Source, batch: Batch, floors: Sequence[str]) -> Reader:
+    """Compile what MuJoCo measures of simulations, or of what has their arrays as a batch has.
+
+    Raises:
+        DataError: there is nothing of that name.
+    """
+    if isinstance(source, Array):
+        if source.name not in DATA_FIELDS:
+            hint = hint_closest(source.name, DATA_FIELDS)
+            raise DataError(f"MuJoCo's data has no array {source.name!r}{hint}")
+        return make_constant(batch.bind(source.name))
+    if isinstance(source, Attribute):
+        return _compile_attribute(source, batch)
+    assert isinstance(source, Measure)
+    return _compile_measure(source, batch, floors)
 
 
 def _compile_attribute(source: Attribute, batch: Batch) -> Reader:
@@ -319,7 +328,7 @@ def _compile_contact(source: Measure, batch: Batch, n_others: int) -> Reader:
     rows = np.concatenate([np.arange(s.adr[0], s.adr[0] + s.dim[0]) for s in sensors])
     data = batch.bind("sensordata")
     if source.measure == "contact":
-        return lambda: (data[:, rows] > 0).any(axis=1).astype(np.float64)
+        return lambda: (data[:, rows] > 0).any(axis=1).astype(float)
     return lambda: np.sqrt(
         np.square(data[:, rows].reshape(-1, n_others, 3).sum(axis=1)).sum(axis=1)
     )

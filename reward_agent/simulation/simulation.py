@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from itertools import pairwise
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -300,13 +300,16 @@ class Expressions:
 
     Args:
         compile_leaf: what compiles a measurement of the back end.
+        functions: by name; each is given what its sources read, then its numbers.
 
     Attributes:
         values: what was computed; clear it when the simulations have changed.
     """
 
-    def __init__(self, compile_leaf: CompileLeaf) -> None:
-        self._compile_leaf = compile_leaf
+    def __init__(
+        self, compile_leaf: CompileLeaf, functions: Mapping[str, Callable[..., Any]] | None = None
+    ) -> None:
+        self._compile_leaf, self._functions = compile_leaf, functions or FUNCTIONS
         self._readers: dict[str, Reader] = {}
         self.values: dict[str, FloatArray] = {}
 
@@ -337,7 +340,7 @@ class Expressions:
         if isinstance(source, Call):
             readers = [self.compile(part) for part in source.sources]
             _check_sizes(source.function, [read().shape[1:] for read in readers])
-            function, numbers = _FUNCTIONS[source.function], source.numbers
+            function, numbers = self._functions[source.function], source.numbers
             return lambda: function(*(read() for read in readers), *numbers)
         if isinstance(source, Indexed):
             return _compile_indexed(self.compile(source.source), source.index)
@@ -403,7 +406,7 @@ def _norm(vector: FloatArray) -> FloatArray:
 
 
 # Each is given what its sources read, then its numbers.
-_FUNCTIONS: dict[str, Callable[..., FloatArray]] = {
+FUNCTIONS: dict[str, Callable[..., FloatArray]] = {
     "add": np.add,
     "clip": np.clip,
     "concat": _concatenate,
