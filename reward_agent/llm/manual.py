@@ -5,7 +5,7 @@
     001-judge-film-7be01f55.picture.png       the picture that a prompt is about, to go with it
 
 A file's digits at the end are those of the prompt, so a run that is taken up again finds the
-replies that it has.
+replies that it has. What it then no longer asks is a ``.unasked.md``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TextIO
 
 from reward_agent.errors import Interrupted, UsageError
-from reward_agent.files import list_names, make_folder, read_bytes, write_atomic
+from reward_agent.files import list_names, make_folder, move, read_bytes, write_atomic
 from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.text import show_hidden
@@ -32,8 +32,8 @@ END = "END"
 _FOLDER = "manual"
 # Where an agent finds what it is asked, in the run's folder.
 AGENT_FOLDER = "agent"
-_PROMPT, _REPLY, _PICTURE = ".prompt.md", ".reply.md", ".picture.png"
-_NAME = r"\d{1,6}-[\w-]+-[0-9a-f]{8}\.prompt\.md"
+_PROMPT, _UNASKED, _REPLY, _PICTURE = ".prompt.md", ".unasked.md", ".reply.md", ".picture.png"
+_NAME = r"\d{1,6}-[\w-]+-[0-9a-f]{8}"
 _RULE = "─" * 72
 _POLL_S = 0.2
 
@@ -152,11 +152,17 @@ class ManualChatModel:
         digest = identity.hexdigest()[:8]
         try:
             make_folder(self._folder)
-            names = [sheet.prompt_path.name for sheet in list_sheets(self._folder)]
-            known = [name for name in names if name.endswith(f"-{digest}{_PROMPT}")]
-            new = f"{len(names) + 1:03d}-{request.template.replace('/', '-')}-{digest}{_PROMPT}"
-            prompt_path = self._folder / (known[0] if known else new)
-            if not known:
+            asked = list_sheets(self._folder)
+            unasked = list_sheets(self._folder, _UNASKED)
+            known = [
+                sheet.prompt_path
+                for sheet in (*asked, *unasked)
+                if sheet.prompt_path.name.endswith(f"-{digest}{_PROMPT}")
+            ]
+            number = max([0, *(sheet.number for sheet in (*asked, *unasked))]) + 1
+            new = f"{number:03d}-{request.template.replace('/', '-')}-{digest}{_PROMPT}"
+            prompt_path = known[0] if known else self._folder / new
+            if prompt_path not in [sheet.prompt_path for sheet in asked]:
                 for turn in request.messages:
                     if turn.picture:
                         write_atomic(Sheet.of(prompt_path).picture_path, turn.picture)
@@ -183,15 +189,23 @@ class ManualChatModel:
         raise Interrupted("stopped while waiting for a reply", "resume the run with --resume")
 
 
-def list_sheets(folder: Path) -> list[Sheet]:
+def list_sheets(folder: Path, ending: str = _PROMPT) -> list[Sheet]:
     """Return the prompts of a folder, in the order in which they came up."""
-    names = [name for name in list_names(folder) if re.fullmatch(_NAME, name)]
-    return sorted((Sheet.of(folder / name) for name in names), key=lambda sheet: sheet.number)
+    stems = [name.removesuffix(ending) for name in list_names(folder) if name.endswith(ending)]
+    sheets = (Sheet.of(folder / f"{s}{_PROMPT}") for s in stems if re.fullmatch(_NAME, s))
+    return sorted(sheets, key=lambda sheet: sheet.number)
 
 
 def list_waiting(folder: Path) -> list[Sheet]:
     """Return the prompts of a folder that have no reply."""
     return [sheet for sheet in list_sheets(folder) if not sheet.read_reply()]
+
+
+def take_back(folder: Path) -> None:
+    """Take back what nobody has answered, of a process that has ended; it may be asked again."""
+    for sheet in list_waiting(folder):
+        stem = str(sheet.prompt_path).removesuffix(_PROMPT)
+        move(sheet.prompt_path, Path(f"{stem}{_UNASKED}"))
 
 
 class Terminal:

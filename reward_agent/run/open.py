@@ -34,6 +34,7 @@ from reward_agent.executors import Place
 from reward_agent.executors.registry import EXECUTORS, make_places
 from reward_agent.executors.remote import ClusterOptions
 from reward_agent.executors.slots import SlotExecutor
+from reward_agent.llm.manual import AGENT_FOLDER, take_back
 from reward_agent.llm.provider import choose_provider
 from reward_agent.records.events import (
     Disclosed,
@@ -356,6 +357,7 @@ def open_run(
     level = check_isolation(settings.sandbox)
     with store.lock():
         store.note_lost()
+        take_back(store.dir / AGENT_FOLDER)
         record = describe(held)
         levels = [item for item in LEVELS if item in (level, record.sandbox_level)]
         store.write_run(record.model_copy(update={"sandbox_level": levels[-1]}))

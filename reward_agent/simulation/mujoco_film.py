@@ -48,7 +48,7 @@ class MujocoArtist:
 
     def __init__(self, card: EnvCard, width: int, height: int) -> None:
         self._control_dt, self._fixed = card.control_dt, card.model.camera
-        self._model = make_model(card, fields=())
+        self._model = make_model(card, fields=(), is_drawn=True)
         self._layout = PoseLayout(card, self._model)
         _make_cheap(self._model, width, height)
         self._data = mujoco.MjData(self._model)

@@ -48,13 +48,15 @@ CONTACTS = {"contact": [1, 0, 1], "contact_force": [2, 3, 1]}
 _MOST_SENSORS, _MOST_SHOWN = 5000, 50
 
 
-def make_model(card: EnvCard, fields: Collection[str] | None = None) -> mujoco.MjModel:
+def make_model(
+    card: EnvCard, fields: Collection[str] | None = None, *, is_drawn: bool = False
+) -> mujoco.MjModel:
     """Compile the card's MJCF with a sensor for each contact and velocity that is measured.
 
     What has no name is named by its number, where the card says such numbers.
 
     Sensors only observe: where the card adds nothing else, the simulated motion is that of the
-    MJCF, to the last bit. Only ``fields`` will be read; None for all.
+    MJCF, to the last bit. Only ``fields`` will be read; None for all. One that is drawn has a sky.
 
     Raises:
         DataError: the MJCF is missing or wrong, or the card names something it does not have.
@@ -67,6 +69,8 @@ def make_model(card: EnvCard, fields: Collection[str] | None = None) -> mujoco.M
             _name_by_number(spec)
         complete_spec(spec, card)
         _add_sensors(spec, card, names)
+        if is_drawn:
+            _add_sky(spec)
         # A simulation that diverges must come back with finite numbers, not stay at NaN; and what
         # sensors measure must not be 0 because the file turns them off.
         spec.option.disableflags &= ~int(
@@ -178,6 +182,20 @@ def _add_floor(spec: mujoco.MjSpec, height: float) -> None:
     if not spec.lights:
         spec.worldbody.add_light(
             pos=[0, 0, height + 4], dir=[0, 0, -1], type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
+        )
+
+
+def _add_sky(spec: mujoco.MjSpec) -> None:
+    """Add what stands behind everything, where the model has none: that would be black."""
+    if all(texture.type != mujoco.mjtTexture.mjTEXTURE_SKYBOX for texture in spec.textures):
+        spec.add_texture(
+            name="reward_agent.sky",
+            type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+            builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+            rgb1=[0.62, 0.70, 0.79],
+            rgb2=[0.30, 0.37, 0.45],
+            width=128,
+            height=128 * 6,
         )
 
 

@@ -232,6 +232,7 @@ def test_pictures_show_things_where_they_were_drawn(tmp_path: Path) -> None:
         "    red = (frame[..., 0] > 100) & (frame[..., 1:].max(axis=-1) < 60)\n"
         "    column = np.flatnonzero(red.any(axis=0)).mean()\n"
         "    print(simulation.draws['mark'][sim, 0], column)\n"
+        "    assert frame[0].max() > 60, 'black behind a model that has no sky'\n"
         "artist.close()\n"
     )
     place = "what = 'site:target'\nsize = [0.8, 0.0, 0.0]\ncenter = [0.0, 0.0, 1.2]"

@@ -18,6 +18,7 @@ from reward_agent.llm.manual import (
     Terminal,
     list_sheets,
     list_waiting,
+    take_back,
 )
 
 REPLY = "```python\ndef compute_reward(state, action, next_state): ...\n```\n"
@@ -149,6 +150,27 @@ def test_an_agent_answers_in_the_runs_own_folder(tmp_path, request_, capfd):
     for given in ({"spec": "agent:elsewhere", "folder": tmp_path}, {"spec": "agent"}):
         with pytest.raises(UsageError, match="own folder"):
             make_chat_model(**given)
+
+
+def test_what_is_not_asked_again_no_longer_waits(tmp_path, request_):
+    folder = tmp_path / AGENT_FOLDER
+    model = make_chat_model("agent", folder=tmp_path)
+    other = replace(request_, sample_index=1)
+
+    def ask(asked):
+        threading.Timer(0.3, model._cancel.set).start()
+        with pytest.raises(Interrupted):
+            model.complete(asked)
+        model._cancel.clear()
+
+    ask(request_)
+    take_back(folder)
+    assert list_waiting(folder) == []
+    ask(other)
+    assert [sheet.number for sheet in list_waiting(folder)] == [2]
+    ask(request_)
+    assert [sheet.number for sheet in list_waiting(folder)] == [1, 2], "asked again: as before"
+    assert list_waiting(folder)[0].prompt_path.read_text().strip()
 
 
 def test_what_is_no_prompt_of_ours_is_none_that_waits(tmp_path):
