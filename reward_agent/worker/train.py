@@ -12,7 +12,7 @@ from reward_agent.definitions.learner import LEARNERS
 from reward_agent.learning.episode_log import EpisodeLog
 from reward_agent.learning.learner import TrainingFailure
 from reward_agent.learning.starts import TrainingStarts
-from reward_agent.learning.trainer import Trainer, make_term_curves, make_training_points
+from reward_agent.learning.trainer import Trainer
 from reward_agent.learning.vec_env import RewardVecEnv
 from reward_agent.records.jobs import TrainJob
 from reward_agent.rewards.contract import ContractError
@@ -50,19 +50,13 @@ def run(job: TrainJob, job_dir: Path) -> TrainingResult:
 def finish(job: TrainJob, trainer: Trainer) -> TrainingResult:
     """Train up to the job's ``until_timesteps`` and return what came of it."""
     begun, outcome = trainer.learner.num_timesteps, _train(trainer)
-    total, wall_s = trainer.learner.num_timesteps, trainer.wall_s
-    return TrainingResult(
-        outcome=outcome,
-        seed=job.seed,
-        total_timesteps=total,
-        wall_s=wall_s,
-        steps_per_s=total / wall_s,
-        snapshots=tuple(trainer.snapshots),
-        recordings=keep_episodes(trainer, begun),
-        starts=trainer.env.starts.summarise() if trainer.env.starts else (),
-        points=make_training_points(trainer.course, trainer.env.stages),
-        terms=make_term_curves(trainer.course, job.card.max_episode_steps),
-        timing=trainer.timing,
+    steps, stages = trainer.learner.num_timesteps, trainer.env.stages
+    result = trainer.record.describe(outcome, steps, trainer.timing, stages)
+    return result.model_copy(
+        update={
+            "recordings": keep_episodes(trainer, begun),
+            "starts": trainer.env.starts.summarise() if trainer.env.starts else (),
+        }
     )
 
 
