@@ -2,7 +2,7 @@
 
 Learner k of K learns as one alone, and as ``learning.ppo`` does with its settings: weights, noise
 and minibatches are drawn by the same generator in the same order, the gradient is the same one
-written out. Nothing here waits for the device but ``Stack.find_failures`` and what leaves it.
+written out. Nothing here waits for the device but what leaves it.
 """
 
 from __future__ import annotations
@@ -120,6 +120,27 @@ class StackedNetworks:
     flat: Tensor
 
 
+@dataclass(frozen=True)
+class StackedLearner:
+    """Learner ``k`` of a stack, as a record is kept of it."""
+
+    stack: Stack
+    k: int
+
+    @property
+    def num_timesteps(self) -> int:
+        """Env steps so far."""
+        return self.stack.num_timesteps[self.k]
+
+    def read_state(self) -> Arrays:
+        """Return what it goes on from."""
+        return self.stack.read_state(self.k)
+
+    def make_policy(self) -> NumpyPolicy:
+        """Return the policy as it is now."""
+        return self.stack.make_policy(self.k)
+
+
 class Stack:
     """K learners, each with its own settings, at the beginning of their trainings.
 
@@ -133,7 +154,7 @@ class Stack:
 
     Attributes:
         num_timesteps: env steps of each learner so far.
-        is_alive: (K,) bool: who still learns.
+        is_alive: (K,) bool: who has learned from the last rollout.
     """
 
     def __init__(
@@ -235,11 +256,14 @@ class Stack:
 
     # --- learning -------------------------------------------------------------------------------
 
-    def learn(self, rollout: Collected) -> None:
-        """Update all learners that are alive with a rollout, as ``PPO.learn`` does.
+    def learn(self, rollout: Collected, is_running: Sequence[bool] | None = None) -> None:
+        """Update the learners that are running, all if None, as ``PPO.learn`` does.
 
-        Whoever was paid what is not finite, or has weights that blew up, is alive no more.
+        ``is_alive`` then says of whom all was finite, and whose weights did not blow up; the others
+        are as they were before.
         """
+        running = [True] * len(self.seats) if is_running is None else is_running
+        self.is_alive.copy_(self._put(running, torch.bool))
         rates = [self._find_learning_rate(k) for k in range(len(self.seats))]
         is_finite = rollout.rewards.flatten(1).isfinite().all(dim=1)
         is_finite &= rollout.observations.flatten(1).isfinite().all(dim=1)
@@ -248,7 +272,8 @@ class Stack:
         if self._first.normalize_observation:
             self._observations.update(rollout.observations.flatten(1, 2), self.is_alive)
         n_new = self.n_steps * self.n_worlds
-        self.num_timesteps = [steps + n_new for steps in self.num_timesteps]
+        counts = zip(self.num_timesteps, running, strict=True)
+        self.num_timesteps = [steps + n_new * one for steps, one in counts]
         self.update(batch, self._put(rates, self._dtype)[:, None])
         if self._first.normalize_observation:
             self._share_moments()
@@ -529,8 +554,3 @@ class StackedMoments:
     def scale(self) -> Tensor:
         """One over the standard deviation, (K, size)."""
         return 1.0 / (self.var + _EPSILON).sqrt()
-
-
-def can_stack(settings: PPOSettings) -> str:
-    """Return why a learner cannot be part of a stack; nothing if it can."""
-    return "it holds each action for several steps" if settings.action_repeat > 1 else ""

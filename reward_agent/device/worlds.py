@@ -18,6 +18,7 @@ import warp as wp
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.start import HomePose
+from reward_agent.device.fitness import find_obstacle
 from reward_agent.errors import DataError, EnvironmentFailure
 from reward_agent.simulation.mujoco_batch import choose_stage
 from reward_agent.simulation.mujoco_model import make_model
@@ -89,7 +90,7 @@ class Worlds:
         has_diverged: ``(N,)`` bool: whose physics the last step broke; they need a reset.
 
     Raises:
-        DataError: the card cannot be simulated here; ``find_obstacle`` says why.
+        DataError: the card cannot be simulated here.
     """
 
     def __init__(
@@ -287,18 +288,6 @@ class Worlds:
         self.read("qvel").copy_(qvel)
         self.read("qacc_warmstart").zero_()
         self._run_settle()
-
-
-def find_obstacle(card: EnvCard) -> str:
-    """Return why a card cannot be simulated on a GPU; nothing if it can, as far as it says."""
-    reasons = {
-        f"it is simulated by {card.model.backend}": card.model.backend != "mujoco",
-        "its actions are choices": bool(card.choices),
-        "its actions move mocap bodies": bool(card.mocap_actions),
-        "each of its episodes draws objects anew": bool(card.draws),
-        "each of its episodes has its own physics": bool(card.randomise),
-    }
-    return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 def _make_simulable(model: mujoco.MjModel) -> tuple[str, ...]:
