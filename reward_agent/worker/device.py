@@ -43,7 +43,7 @@ Tell = Callable[[DeviceReply], None]
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedLine:
     """A line, and how many stops came before it."""
 
     line: str
@@ -214,7 +214,7 @@ class Lines:
     """
 
     def __init__(self, pipe: TextIO) -> None:
-        self._lines: SimpleQueue[Asked | None] = SimpleQueue()
+        self._lines: SimpleQueue[AskedLine | None] = SimpleQueue()
         self._pipe, self.n_stops = pipe, 0
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -223,11 +223,11 @@ class Lines:
             if line.strip() == _STOP:
                 self.n_stops += 1
             elif line.strip():
-                self._lines.put(Asked(line, self.n_stops))
+                self._lines.put(AskedLine(line, self.n_stops))
         self.n_stops += 1
         self._lines.put(None)
 
-    def __iter__(self) -> Iterator[Asked]:
+    def __iter__(self) -> Iterator[AskedLine]:
         return iter(self._lines.get, None)
 
 
