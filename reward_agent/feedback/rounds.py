@@ -33,11 +33,11 @@ from reward_agent.feedback.records import (
     RoundEnded,
     RoundStarted,
 )
+from reward_agent.feedback.state import place_watched
 from reward_agent.feedback.wishes import choose_points, find_wish
 from reward_agent.records.jobs import BEHAVIOURS_DIR
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import Candidate, RunStore
-from reward_agent.report.view import place_film
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.behaviours import describe_robot
 from reward_agent.run.loop import commit_iteration, design_iteration
@@ -113,7 +113,7 @@ def measure_remark(run: ActiveRun, watched: HistoryEntry, remark: Remarked) -> M
     assert watched.candidate.evaluation is not None
     said = Remark(remark.candidate, remark.description, remark.wish)
     brief = WishBrief(run.shown_card, run.task, said, watched.summary_text)
-    recorded = place_film(run.store, run.store.read_run(), watched.candidate).parent
+    recorded = place_watched(run.store, run.store.read_run(), watched.candidate)
     folder = run.store.dir / WISHES_DIR / str(remark.number)
     try:
         return measure_wish(run, folder, brief, recorded, watched.candidate.evaluation)

@@ -43,7 +43,7 @@ from reward_agent.feedback.rounds import (
     measure_watched,
     run_round,
 )
-from reward_agent.feedback.state import SessionState, make_shown
+from reward_agent.feedback.state import SessionState, make_shown, place_watched
 from reward_agent.feedback.wishes import Question, describe_measured, find_measured
 from reward_agent.records.disk import read_record
 from reward_agent.records.events import Listener, RoundAnswered, SessionOpened, WishMeasured, ignore
@@ -51,7 +51,6 @@ from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
 from reward_agent.records.options import RunOptions
 from reward_agent.records.outcomes import FINISHED, INTERRUPTED, Outcome
 from reward_agent.records.store import Winner
-from reward_agent.report.view import place_film
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, Metric, write_results
 from reward_agent.run.estimate import expect_round
@@ -331,7 +330,7 @@ class Session(SessionState):
         candidate = self.find(name).candidate
         if self.find_film(name, is_blind=True) is not None:
             return ""
-        folder = place_film(self.store, self.run, candidate).parent
+        folder = place_watched(self.store, self.run, candidate)
         if not (folder / RESULT_FILE).is_file():
             return f"{candidate.id} has no policy to watch: {candidate.outcome}"
         with self._activate() as active:

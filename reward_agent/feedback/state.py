@@ -28,7 +28,13 @@ from reward_agent.feedback.records import (
 from reward_agent.feedback.wishes import Question, list_questions
 from reward_agent.files import check_plain, read_text
 from reward_agent.records.disk import read_optional
-from reward_agent.records.jobs import FOOTAGE_FILE, PROGRAM_FILE, RESULT_FILE, EvaluateResult
+from reward_agent.records.jobs import (
+    FOOTAGE_FILE,
+    PROGRAM_FILE,
+    RESULT_FILE,
+    VIDEO_FILE,
+    EvaluateResult,
+)
 from reward_agent.records.judgement import Judgement
 from reward_agent.records.store import Candidate, MetricOrigin, RunRecord, RunStore, find_candidate
 from reward_agent.report.view import place_film
@@ -160,7 +166,7 @@ class SessionState:
 
         A blind one does not say whose it is; one with words counts only if no other can be drawn.
         """
-        path = find_film(self.store, self.find(name).candidate)
+        path = find_film(self.store, self.run, self.find(name).candidate)
         if path is None or not is_blind or not (path.parent / FOOTAGE_FILE).is_file():
             return path
         made = read_optional(path.parent / RESULT_FILE, EvaluateResult)
@@ -206,20 +212,44 @@ class SessionState:
         return current
 
 
-def find_film(store: RunStore, candidate: Candidate) -> Path | None:
-    """Return the video of a candidate's best policy; as an MP4, which can be paused, if it may."""
-    path = place_film(store, store.read_run(), candidate)
+def place_watched(store: RunStore, run: RunRecord, candidate: Candidate) -> Path:
+    """Return the folder of the policy that a person watches: that of the search, as its score.
+
+    Of a run that somebody handed over there may be the film of its winner alone, trained anew.
+    """
+    own = store.evaluation_dir(candidate.iteration, candidate.id, run.config.get("seed", 0))
+    return own if (own / RESULT_FILE).is_file() else place_film(store, run, candidate).parent
+
+
+def find_film(store: RunStore, run: RunRecord, candidate: Candidate) -> Path | None:
+    """Return the video of what a person watches; as an MP4, which can be paused, if it may."""
+    path = place_watched(store, run, candidate) / VIDEO_FILE
     found = next((form for form in (path.with_suffix(".mp4"), path) if form.is_file()), None)
     if found is not None:
         check_plain(found)
     return found
 
 
+def describe_film(store: RunStore, run: RunRecord, candidate: Candidate) -> str:
+    """Say whose policy a film shows, where it is not the one that the search score is of."""
+    winner, seed = run.winner, run.config.get("seed", 0)
+    shown = place_watched(store, run, candidate)
+    if winner is None or shown == store.evaluation_dir(candidate.iteration, candidate.id, seed):
+        return ""
+    owner = winner.policy or winner
+    evaluations = {item.seed: item.evaluation for item in run.confirmations}
+    found = winner.policy.evaluation if winner.policy else evaluations.get(owner.seed)
+    score = "" if found is None or found.task_score is None else f": {found.task_score:.3g}"
+    return (
+        f"the film is of its training with fresh seed {owner.seed}{score} {run.task.unit}".rstrip()
+    )
+
+
 def make_shown(store: RunStore, candidate: Candidate) -> ShownCandidate:
     """Return what a person can see of a candidate, and what became of their wish in it."""
     folder = store.candidate_dir(candidate.iteration, candidate.id)
     wish = read_entry(store, candidate).wish
-    program, film = folder / PROGRAM_FILE, find_film(store, candidate)
+    program, film = folder / PROGRAM_FILE, find_film(store, store.read_run(), candidate)
     return ShownCandidate(
         candidate=candidate.id,
         iteration=candidate.iteration,

@@ -102,7 +102,7 @@ def list_measures(
     """Return the lines beside the film, the result first, the target last."""
     measures = [result] if result else []
     measures += list(_list_of_seeds(run))
-    if first is not None and first.evaluation is not None:
+    if first is not None and first.evaluation is not None and not _ends_with(run, first):
         done = say_done(first.evaluation.success_rate, first.evaluation.n_episodes)
         words = f"best of round 1: {first.id}, its search score"
         measures.append(Bar(words, first.task_score, done))
@@ -114,6 +114,15 @@ def list_measures(
     if run.task.target_score is not None:
         measures.append(Bar("asked for", run.task.target_score))
     return measures
+
+
+def _ends_with(run: RunRecord, first: Candidate) -> bool:
+    """Whether the policy that a run ends with is that of a candidate's training in the search."""
+    policy = run.winner.policy if run.winner else None
+    return policy is not None and (policy.candidate, policy.seed) == (
+        first.id,
+        run.config.get("seed", 0),
+    )
 
 
 def _describe_own(run: RunRecord, own: Evaluation | None) -> Bar:

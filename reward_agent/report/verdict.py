@@ -60,7 +60,7 @@ def _judge(view: RunView, evaluation: Evaluation, score: float) -> Verdict:
     """Say of the policy in the film what it does, and what others do beside it."""
     unit, target = view.run.task.unit, view.run.task.target_score
     rate, n = evaluation.success_rate, evaluation.n_episodes
-    reached = f"{_say_score(score, unit)} on average{_describe_others(view)}."
+    reached = f"{_say_score(score, unit)} on average{_describe_others(view, score)}."
     if rate is None:
         return Verdict("open", "scored", f"The robot reaches {reached}")
     n_done = round(rate * n)
@@ -81,16 +81,19 @@ def _say_score(score: float, unit: str) -> str:
     return f"{shorten(score)} {unit}" if unit else f"a score of {shorten(score)}"
 
 
-def _describe_others(view: RunView) -> str:
+def _describe_others(view: RunView, score: float) -> str:
     """Say what the robot reaches untrained, after the first round and by its own reward."""
-    first, unit = view.first, view.run.task.unit
+    first, unit, as_much = view.first, view.run.task.unit, ""
     told = [f"{_say_score(view.untrained.task_score, unit)} untrained"] if view.untrained else []
     if first is not None and first.task_score is not None and len(view.iterations) > 1:
-        told.append(f"{_say_score(first.task_score, unit)} after the first round")
+        if shorten(first.task_score) == shorten(score):
+            as_much = ", as after the first round"
+        else:
+            told.append(f"{_say_score(first.task_score, unit)} after the first round")
     if view.own is not None and view.own.task_score is not None:
         told.append(f"{_say_score(view.own.task_score, unit)} with Gymnasium's own reward")
     listed = " and ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
-    return f", against {listed}" if told else ""
+    return as_much + (f", against {listed}" if told else "")
 
 
 def list_beside(view: RunView) -> list[Bar]:

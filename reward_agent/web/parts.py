@@ -10,7 +10,7 @@ from typing import Any
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import read_history
 from reward_agent.feedback.records import AnyEntry, RoundEnded, RoundStarted
-from reward_agent.feedback.state import RatedCandidate, read_rationale
+from reward_agent.feedback.state import RatedCandidate, describe_film, read_rationale
 from reward_agent.feedback.wishes import describe_entry, suggest_words
 from reward_agent.records.store import Candidate
 from reward_agent.report.code import highlight_program, render_diff
@@ -41,6 +41,7 @@ class Parts:
         self._hidden: dict[str, str] = {}
         self._environment = make_templates(Path(__file__).parent / "templates")
         self._environment.globals["film"] = self._describe_film
+        self._environment.globals["film_note"] = self._note_film
         self._environment.globals["is_hidden"] = self._hidden.__contains__
 
     def render_page(self) -> str:
@@ -196,6 +197,13 @@ class Parts:
         """Return the kind of a candidate's video: ``webp``, ``mp4``, or nothing."""
         path = self.find_film(name)
         return path.suffix[1:] if path else ""
+
+    def _note_film(self, name: str) -> str:
+        """Say whose policy a film shows if not that of the search; of a hidden one nothing."""
+        if name in self._hidden:
+            return ""
+        candidate = self._session.find(name).candidate
+        return describe_film(self._session.store, self._session.run, candidate)
 
     def _list_turns(self) -> list[PageTurn]:
         log = self._session.log

@@ -21,8 +21,8 @@ from reward_agent.records.jobs import (
     ScoreJob,
     ScoreResult,
 )
-from reward_agent.records.store import RunStore
-from reward_agent.report.beside import read_units
+from reward_agent.records.store import HandedPolicy, RunStore
+from reward_agent.report.beside import find_first, read_units
 from reward_agent.report.page import render_report
 from reward_agent.report.view import load_run_view
 from reward_agent.types import EpisodeScore, RewardProgram, WorkOutcome
@@ -56,6 +56,20 @@ def test_the_best_that_the_robot_does_untrained_stands_beside_the_result(run_dir
     assert "against 1.5 m untrained and 4.4 m after the first round." in page
     assert "1 of 2 tries succeed" in page
     assert "The robot untrained has no film" in page
+
+
+def test_a_result_of_the_first_round_is_not_held_against_itself(run_dir: Path) -> None:
+    store = RunStore(run_dir)
+    record, first = store.read_run(), find_first(store.list_finished())
+    assert first is not None
+    assert first.evaluation is not None
+    assert record.winner is not None
+    policy = HandedPolicy(candidate=first.id, iteration=0, seed=0, evaluation=first.evaluation)
+    winner = record.winner.model_copy(update={"policy": policy})
+    store.write_run(record.model_copy(update={"winner": winner}))
+    page = render_report(load_run_view(run_dir))
+    assert "4.4 m on average, as after the first round." in page
+    assert "best of round 1" not in page
 
 
 def test_what_gymnasiums_own_reward_makes_stands_beside_the_result(run_dir: Path) -> None:

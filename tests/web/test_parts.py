@@ -5,14 +5,19 @@ import re
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 from reward_agent.evaluation.wish import Wish, WishMeasure, WishPoint
+from reward_agent.export.shipped import find_shipped
+from reward_agent.export.unpack import open_bundle
 from reward_agent.feedback.records import MeasuredRemark
 from reward_agent.feedback.session import Session
+from reward_agent.feedback.state import describe_film, place_watched
 from reward_agent.records.events import Failed, TrainedUntil, TrainingProgress
 from reward_agent.records.jobs import FOOTAGE_FILE
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.report.view import place_film
+from reward_agent.run.handover import make_winner
 from reward_agent.web.live import EventHub, LiveSession
 from reward_agent.web.parts import Parts
 
@@ -58,6 +63,28 @@ def test_a_film_with_words_is_drawn_again_before_it_is_compared(
         assert session.find_film(name) == film
         assert session.find_film(name, is_blind=True) is None
         film.unlink()
+
+
+def test_a_film_is_of_the_policy_whose_score_stands_beside_it(open_judged: OpenSession) -> None:
+    with open_judged() as session:
+        entry = session.list_standings()[0].entry
+        folder = session.store.evaluation_dir(entry.candidate.iteration, entry.candidate.id, 0)
+        fresh = folder.with_name("seed_100") / "video.webp"
+        winner = make_winner(session.store, entry.candidate, 0).model_copy(
+            update={"seed": 100, "video_file": session.store.name_file(fresh)}
+        )
+        run = session.run.model_copy(update={"winner": winner})
+        assert place_watched(session.store, run, entry.candidate) == folder
+        assert describe_film(session.store, run, entry.candidate) == ""
+
+
+def test_of_a_run_handed_over_the_film_of_its_winner_says_its_own_score(tmp_path: Path) -> None:
+    store = open_bundle(find_shipped("hop_forward"), tmp_path)
+    run = store.read_run()
+    assert run.winner is not None
+    candidate = store.read_candidate(run.winner.iteration, run.winner.candidate)
+    said = "the film is of its training with fresh seed 100: 13.5 m"
+    assert describe_film(store, run, candidate) == said
 
 
 def test_a_proposed_metric_is_shown_in_words_as_code_and_with_each_policy(
