@@ -31,9 +31,10 @@ from reward_agent.errors import DataError
 from reward_agent.executors import JobRequest
 from reward_agent.executors.slots import LocalPlace, SlotExecutor
 from reward_agent.learning.vec_env import RewardVecEnv
-from reward_agent.records.jobs import PROGRAM_FILE, Limits, ProbeJob
+from reward_agent.records.job import PROGRAM_FILE, Limits
 from reward_agent.records.store import load_run
 from reward_agent.records.timing import find_waste
+from reward_agent.records.training_jobs import ProbeJob
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.program import CompiledReward, StepReward, load_functions
 from reward_agent.rewards.source import find_read_fields

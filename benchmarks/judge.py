@@ -38,7 +38,7 @@ from reward_agent.llm.calls import make_chat_model
 from reward_agent.llm.chat import ChatModel
 from reward_agent.llm.provider import ProviderOptions, find_provider
 from reward_agent.llm.replies import REPLIES_FILE, Replies
-from reward_agent.records.jobs import FramesJob
+from reward_agent.records.film_jobs import FramesJob
 from reward_agent.records.judgement import FilmAnswer, make_code
 from reward_agent.records.store import now_utc
 from reward_agent.simulation.backends import MUJOCO, Footage, find_graphics

@@ -17,7 +17,8 @@ from reward_agent.evaluation.metrics import compile_metric
 from reward_agent.evaluation.rollout import Actor, roll_out
 from reward_agent.evaluation.scoring import score_trajectories
 from reward_agent.learning.policy import load_policy
-from reward_agent.records.jobs import PROGRAM_FILE, PROGRESS_FILE, Limits, TrainJob
+from reward_agent.records.job import PROGRAM_FILE, PROGRESS_FILE, Limits
+from reward_agent.records.training_jobs import TrainJob
 from reward_agent.sandbox.runner import run_job
 from reward_agent.types import Evaluation, RewardProgram, TrainingResult
 

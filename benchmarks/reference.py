@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.measure import Call, Learned, Point, run_calls
 from benchmarks.ours import read_walls
 from reward_agent.errors import DataError
-from reward_agent.records.jobs import PROGRESS_FILE
+from reward_agent.records.job import PROGRESS_FILE
 from reward_agent.run.single import train
 from reward_agent.types import FileRecord
 

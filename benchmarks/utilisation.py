@@ -19,8 +19,9 @@ from reward_agent.executors import JobRequest
 from reward_agent.executors.registry import make_places
 from reward_agent.executors.remote import ClusterOptions
 from reward_agent.executors.slots import SlotExecutor
-from reward_agent.records.jobs import PROGRAM_FILE, Limits, TrainJob
+from reward_agent.records.job import PROGRAM_FILE, Limits
 from reward_agent.records.timing import FREE_SLOT, OWN_OVERHEAD, TimeLedger, describe_shares
+from reward_agent.records.training_jobs import TrainJob
 from reward_agent.types import RewardProgram
 
 PROMISED = 0.9

@@ -46,7 +46,7 @@ from reward_agent.files import guard
 from reward_agent.llm.budget import NO_LIMITS, SpendingLimits
 from reward_agent.records.disk import read_record, write_record, write_text
 from reward_agent.records.events import Event, Listener, ignore
-from reward_agent.records.jobs import PROGRAM_FILE
+from reward_agent.records.job import PROGRAM_FILE
 from reward_agent.records.settings import RunSettings, list_settings
 from reward_agent.records.store import HandedPolicy, RunRecord, RunStore, list_runs, now_utc
 from reward_agent.run.estimate import Estimate, Expense, add_expenses, estimate_design

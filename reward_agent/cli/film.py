@@ -62,7 +62,7 @@ def film_command(
     as_json: Json = False,
 ) -> None:
     """Draw a film of a run's policy: mp4, animated WebP or GIF."""
-    from reward_agent.records.jobs import FilmStyle
+    from reward_agent.records.film_jobs import FilmStyle
     from reward_agent.run.film import GET_MP4, choose_format, draw_film
 
     ending = output.suffix.removeprefix(".") if output else ""

@@ -113,7 +113,7 @@ def show_env_command(
 
 
 @envs_app.command("check")
-@answers("records.jobs:CheckEnvResult")
+@answers("records.drafting_jobs:CheckEnvResult")
 @add_settings("python")
 def check_env_command(env: EnvName, as_json: Json = False, **settings: Any) -> None:
     """Compare a card with the live model; exit code 1 if they disagree."""

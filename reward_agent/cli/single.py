@@ -15,7 +15,8 @@ from reward_agent.cli.output import print_json, print_text, progress_console, re
 from reward_agent.cli.settings import Env, Json, add_settings
 from reward_agent.errors import DataError, UsageError
 from reward_agent.files import find_real, read_bytes
-from reward_agent.records.jobs import EvaluateResult, TranslateResult
+from reward_agent.records.drafting_jobs import TranslateResult
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.text import decode_text
 from reward_agent.types import (
     Activation,
@@ -105,7 +106,7 @@ def train_command(
         print_text(f"no video: {trained.evaluation.video_note}")
 
 
-@answers("records.jobs:EvaluateResult")
+@answers("records.scoring_jobs:EvaluateResult")
 @add_settings(
     *_OF_A_SCORE,
 )

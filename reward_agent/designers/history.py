@@ -12,8 +12,9 @@ from reward_agent.designers.brief import HistoryEntry, select_history
 from reward_agent.evaluation.wish import WISH_FILE, WishRecord
 from reward_agent.files import list_names, read_text
 from reward_agent.records.disk import read_optional, write_record
-from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
+from reward_agent.records.job import RESULT_FILE
 from reward_agent.records.judgement import JUDGEMENT_FILE, SHOWN, Judgement, name_shown
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.settings import Recall
 from reward_agent.records.store import Candidate, RunStore
 from reward_agent.summary.summary import TrajectorySummary, render_training

@@ -44,7 +44,7 @@ from reward_agent.designers.prompts import (
 from reward_agent.designers.roles import NO_WORDS, Examination, MetricProposal, Proposal
 from reward_agent.errors import UnknownNameError
 from reward_agent.llm.chat import ChatRequest
-from reward_agent.records.jobs import FramesJob
+from reward_agent.records.film_jobs import FramesJob
 from reward_agent.records.outcomes import ACCEPTED, TRAINED, Outcome
 from reward_agent.records.store import Candidate, load_run
 from reward_agent.rewards.choices import describe_choices

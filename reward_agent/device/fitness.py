@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.records.jobs import TrainJob
+from reward_agent.records.training_jobs import TrainJob
 
 
 def find_obstacle(card: EnvCard) -> str:

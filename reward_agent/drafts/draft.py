@@ -13,7 +13,7 @@ from pkgutil import resolve_name
 from reward_agent.definitions.card import CARD_FILE, EnvCard, find_env_dir, load_env
 from reward_agent.errors import DataError, UsageError
 from reward_agent.records.draft import Draft
-from reward_agent.records.jobs import DraftJob, DraftResult
+from reward_agent.records.drafting_jobs import DraftJob, DraftResult
 from reward_agent.simulation.backends import GYMNASIUM, find_backend, find_graphics
 
 PICTURE_FILE = "model.png"

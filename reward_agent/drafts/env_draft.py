@@ -14,7 +14,7 @@ from reward_agent.drafts.env_ids import find_id
 from reward_agent.drafts.pool_env import PoolEnv
 from reward_agent.drafts.survey import Survey, read_survey, survey_env, survey_named
 from reward_agent.errors import DataError
-from reward_agent.records.jobs import DraftJob, DraftResult
+from reward_agent.records.drafting_jobs import DraftJob, DraftResult
 from reward_agent.simulation.backends import ENVPOOL, find_python
 from reward_agent.simulation.gymnasium_host import EnvError
 from reward_agent.simulation.gymnasium_process import find_host

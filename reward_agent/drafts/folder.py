@@ -29,7 +29,8 @@ from reward_agent.drafts.source import Source, find_source, let_float
 from reward_agent.errors import DataError, JobError, UsageError
 from reward_agent.files import make_scratch, read_capped, write_atomic
 from reward_agent.records.draft import DRAFTED, Draft, DraftOptions
-from reward_agent.records.jobs import DraftJob, DraftResult, Limits
+from reward_agent.records.drafting_jobs import DraftJob, DraftResult
+from reward_agent.records.job import Limits
 from reward_agent.records.layers import resolve_settings
 from reward_agent.records.settings import RunSettings
 from reward_agent.sandbox.runner import run_job

@@ -26,7 +26,7 @@ from reward_agent.drafts.robot_claims import (
 )
 from reward_agent.drafts.scene_claims import try_fixture, try_measure, try_object, try_target
 from reward_agent.drafts.task_claims import try_task
-from reward_agent.records.jobs import TryMeaningJob, TryMeaningResult
+from reward_agent.records.drafting_jobs import TryMeaningJob, TryMeaningResult
 from reward_agent.simulation.mujoco_model import make_model
 from reward_agent.simulation.mujoco_start import find_home, find_keyframe
 from reward_agent.simulation.state import FloatArray

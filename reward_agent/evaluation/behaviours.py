@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from reward_agent.definitions.card import EnvCard
 from reward_agent.evaluation.rollout import Recorder
 from reward_agent.evaluation.trajectories import Trajectories, join_trajectories, make_trajectories
-from reward_agent.records.jobs import Behaviour
+from reward_agent.records.job import Behaviour
 from reward_agent.simulation.backends import find_backend, make_simulation
 from reward_agent.simulation.simulation import Reader, Simulation, draw_actions
 from reward_agent.simulation.state import FloatArray

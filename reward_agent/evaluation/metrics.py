@@ -16,7 +16,7 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError, hint_closest
 from reward_agent.evaluation import signals
 from reward_agent.evaluation.generic import GENERIC_METRICS
-from reward_agent.records.jobs import PROGRAM_FILE
+from reward_agent.records.job import PROGRAM_FILE
 from reward_agent.rewards import library
 from reward_agent.rewards.bounds import Reporting
 from reward_agent.rewards.contract import ContractError

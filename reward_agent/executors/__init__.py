@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from reward_agent.records.jobs import Job, Limits, RowCallback
+    from reward_agent.records.job import Job, Limits, RowCallback
     from reward_agent.sandbox.runner import JobExit
 
 __all__ = ["JobRequest", "Place"]

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from reward_agent.errors import DataError
 from reward_agent.records.disk import read_record, write_record
-from reward_agent.records.jobs import Job, Limits
+from reward_agent.records.job import Job, Limits
 from reward_agent.sandbox.runner import JobExit, read_result
 from reward_agent.types import Sha256
 

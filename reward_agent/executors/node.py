@@ -21,7 +21,7 @@ from reward_agent.errors import RewardAgentError, UsageError
 from reward_agent.executors.journal import describe_exit
 from reward_agent.executors.parcel import Order, Reply, pack_reply, read_files, unpack_order
 from reward_agent.files import make_scratch, write_atomic
-from reward_agent.records.jobs import Job, RowCallback
+from reward_agent.records.job import Job, RowCallback
 from reward_agent.sandbox.runner import JobExit, run_job
 from reward_agent.version import __version__
 

@@ -22,15 +22,8 @@ from reward_agent.errors import DataError, JobError, RewardAgentError, SandboxEr
 from reward_agent.executors import JobRequest
 from reward_agent.executors.journal import EXIT_FILE, ExitRecord
 from reward_agent.files import make_folder, read_bytes, read_capped, remove, write_atomic
-from reward_agent.records.jobs import (
-    CHECKPOINT_FILE,
-    ERROR_FILE,
-    JOB_FILE,
-    RESULT_FILE,
-    AnyJob,
-    Job,
-    Limits,
-)
+from reward_agent.records.job import CHECKPOINT_FILE, ERROR_FILE, JOB_FILE, RESULT_FILE, Job, Limits
+from reward_agent.records.jobs import AnyJob
 from reward_agent.records.outcomes import JobOutcome
 from reward_agent.sandbox.child import OUTPUT_FILE
 from reward_agent.sandbox.isolation import ISOLATION_FILE, SandboxMode

@@ -23,7 +23,7 @@ from reward_agent.errors import JobError, UsageError
 from reward_agent.executors.node import work
 from reward_agent.executors.remote import ClusterOptions, NodeLost, make_node_environment
 from reward_agent.executors.slots import count_slots
-from reward_agent.records.jobs import RowCallback
+from reward_agent.records.job import RowCallback
 
 _POLL_S = 0.5
 _START_S = 120.0

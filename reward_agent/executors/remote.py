@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from reward_agent.errors import DataError, Interrupted, JobError, SandboxError
 from reward_agent.executors import JobRequest
 from reward_agent.executors.parcel import accept_reply, pack_order
-from reward_agent.records.jobs import RowCallback
+from reward_agent.records.job import RowCallback
 from reward_agent.sandbox.environment import find_import_roots, select_allowed
 from reward_agent.sandbox.runner import JobExit
 

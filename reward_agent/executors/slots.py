@@ -19,7 +19,7 @@ from reward_agent.errors import DataError, Interrupted
 from reward_agent.executors import JobRequest, Place
 from reward_agent.executors.journal import read_earlier_times, read_exit, write_exit
 from reward_agent.records.disk import read_optional
-from reward_agent.records.jobs import JOB_FILE, Job, Lane, RowCallback
+from reward_agent.records.job import JOB_FILE, Job, Lane, RowCallback
 from reward_agent.records.outcomes import CANCELLED, KILLED_FROM_OUTSIDE
 from reward_agent.records.timing import TimeLedger
 from reward_agent.sandbox.runner import JobExit, run_job

@@ -36,7 +36,7 @@ from reward_agent.files import (
     remove,
     write_atomic,
 )
-from reward_agent.records.jobs import RowCallback
+from reward_agent.records.job import RowCallback
 from reward_agent.text import show_hidden
 
 _POLL_S = 1.0

@@ -29,8 +29,9 @@ from reward_agent.learning.policy import MAX_POLICY_BYTES
 from reward_agent.llm.replies import REPLIES_FILE as DATABASE_FILE
 from reward_agent.llm.replies import read_calls, read_replies
 from reward_agent.records.disk import read_record, refuse_odd_numbers
-from reward_agent.records.jobs import PROGRAM_FILE, RESULT_FILE, EvaluateResult
+from reward_agent.records.job import PROGRAM_FILE, RESULT_FILE
 from reward_agent.records.judgement import FRAMES_FILE, JUDGEMENT_FILE, SHOWN, Judgement, name_shown
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.settings import list_settings
 from reward_agent.records.steering import STEERING_FILE
 from reward_agent.records.store import SESSION_FILE, Iteration, RunRecord, RunStore

@@ -30,7 +30,8 @@ from reward_agent.export.compose import (
 from reward_agent.files import read_capped, write_atomic
 from reward_agent.learning.policy import MAX_POLICY_BYTES, parse_policy
 from reward_agent.records.disk import read_record
-from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult, RelabelResult
+from reward_agent.records.job import RESULT_FILE, TRAJECTORIES_FILE
+from reward_agent.records.scoring_jobs import EvaluateResult, RelabelResult
 from reward_agent.records.store import RunRecord, find_candidate, load_run
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.source import find_read_fields

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reward_agent.errors import UnknownNameError
 from reward_agent.export.bundle import SUFFIX
-from reward_agent.records.jobs import PROGRAM_FILE
+from reward_agent.records.job import PROGRAM_FILE
 from reward_agent.records.store import RunRecord, Winner
 
 

@@ -35,7 +35,7 @@ from reward_agent.feedback.records import (
 )
 from reward_agent.feedback.state import place_watched
 from reward_agent.feedback.wishes import choose_points, find_wish
-from reward_agent.records.jobs import BEHAVIOURS_DIR
+from reward_agent.records.job import BEHAVIOURS_DIR
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import Candidate, RunStore
 from reward_agent.run.active import ActiveRun

@@ -47,9 +47,10 @@ from reward_agent.feedback.state import SessionState, make_shown, place_watched
 from reward_agent.feedback.wishes import Question, describe_measured, find_measured
 from reward_agent.records.disk import read_record
 from reward_agent.records.events import Listener, RoundAnswered, SessionOpened, WishMeasured, ignore
-from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
+from reward_agent.records.job import RESULT_FILE
 from reward_agent.records.options import RunOptions
 from reward_agent.records.outcomes import FINISHED, INTERRUPTED, Outcome
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.store import Winner
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, Metric, write_results

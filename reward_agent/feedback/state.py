@@ -28,14 +28,9 @@ from reward_agent.feedback.records import (
 from reward_agent.feedback.wishes import Question, list_questions
 from reward_agent.files import check_plain, read_text
 from reward_agent.records.disk import read_optional
-from reward_agent.records.jobs import (
-    FOOTAGE_FILE,
-    PROGRAM_FILE,
-    RESULT_FILE,
-    VIDEO_FILE,
-    EvaluateResult,
-)
+from reward_agent.records.job import FOOTAGE_FILE, PROGRAM_FILE, RESULT_FILE, VIDEO_FILE
 from reward_agent.records.judgement import Judgement
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.store import Candidate, MetricOrigin, RunRecord, RunStore, find_candidate
 from reward_agent.report.view import place_film
 from reward_agent.types import FileRecord, rank_value

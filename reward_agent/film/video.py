@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.records.jobs import FilmStyle
+from reward_agent.records.film_jobs import FilmStyle
 from reward_agent.simulation.backends import Footage, Frame, make_artist
 
 _BAND = 36

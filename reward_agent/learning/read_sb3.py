@@ -31,14 +31,8 @@ from reward_agent.learning.policy import (
     PolicyHeader,
     save_policy,
 )
-from reward_agent.records.jobs import (
-    GIVEN_FILE,
-    MAX_SB3_BYTES,
-    POLICY_FILE,
-    STATISTICS_FILE,
-    ReadSb3Job,
-    ReadSb3Result,
-)
+from reward_agent.records.drafting_jobs import ReadSb3Job, ReadSb3Result
+from reward_agent.records.job import GIVEN_FILE, MAX_SB3_BYTES, POLICY_FILE, STATISTICS_FILE
 from reward_agent.types import Activation
 
 _MAX_DATA_BYTES = 16 * 2**20

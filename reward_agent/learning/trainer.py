@@ -18,7 +18,8 @@ from reward_agent.learning.policy import NumpyPolicy, load_policy, save_policy
 from reward_agent.learning.stages import count_stages
 from reward_agent.learning.term_log import Stretch
 from reward_agent.learning.vec_env import RewardVecEnv
-from reward_agent.records.jobs import CHECKPOINT_FILE, INITIAL_POLICY_FILE, PROGRESS_FILE, TrainJob
+from reward_agent.records.job import CHECKPOINT_FILE, INITIAL_POLICY_FILE, PROGRESS_FILE
+from reward_agent.records.training_jobs import TrainJob
 from reward_agent.types import (
     Snapshot,
     TermCurve,

@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from reward_agent.records.jobs import TrainJob
 from reward_agent.records.operations import TracedProgram
+from reward_agent.records.training_jobs import TrainJob
 from reward_agent.types import OneLine, Record
 
 

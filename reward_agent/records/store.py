@@ -58,8 +58,9 @@ from reward_agent.files import (
     remove,
 )
 from reward_agent.records.disk import read_optional, read_record, write_record
+from reward_agent.records.drafting_jobs import ParityRow
 from reward_agent.records.events import Event
-from reward_agent.records.jobs import PROGRAM_FILE, ParityRow
+from reward_agent.records.job import PROGRAM_FILE
 from reward_agent.records.layers import hide_in_settings, render_option
 from reward_agent.records.outcomes import Outcome
 from reward_agent.records.settings import list_settings

@@ -8,18 +8,15 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from reward_agent.records.disk import read_optional
-from reward_agent.records.jobs import (
+from reward_agent.records.job import (
     BEHAVIOURS_DIR,
     JOB_FILE,
     RESULT_FILE,
     SCORE_DIR,
     UNSKILLED,
     Behaviour,
-    EvaluateResult,
-    RecordResult,
-    ScoreJob,
-    ScoreResult,
 )
+from reward_agent.records.scoring_jobs import EvaluateResult, RecordResult, ScoreJob, ScoreResult
 from reward_agent.records.store import Candidate, RunRecord, RunStore, rank_candidates
 from reward_agent.report.charts import shorten
 from reward_agent.text import count

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from reward_agent.designers.history import read_history
 from reward_agent.files import list_names, read_text
-from reward_agent.records.jobs import PROGRESS_FILE
+from reward_agent.records.job import PROGRESS_FILE
 from reward_agent.records.store import RunStore
 
 _MAX_BYTES = 64 * 2**20

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from reward_agent.designers.history import read_history
-from reward_agent.records.jobs import STRIP_FILE
+from reward_agent.records.job import STRIP_FILE
 from reward_agent.records.store import RunStore
 from reward_agent.report.page import REPORT_FILE
 from reward_agent.report.verdict import (

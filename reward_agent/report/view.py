@@ -14,7 +14,7 @@ from reward_agent.files import read_bytes, read_text
 from reward_agent.llm.budget import CostSummary, summarise_costs
 from reward_agent.llm.provider import PROVIDERS, Provider
 from reward_agent.llm.replies import read_calls
-from reward_agent.records.jobs import STRIP_FILE, VIDEO_FILE
+from reward_agent.records.job import STRIP_FILE, VIDEO_FILE
 from reward_agent.records.judgement import SHOWN, Judgement, find_order_conflicts, name_shown
 from reward_agent.records.steering import Taken, read_steering
 from reward_agent.records.store import Candidate, Iteration, RunRecord, RunStore

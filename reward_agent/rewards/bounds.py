@@ -10,7 +10,7 @@ import traceback
 from functools import cache
 from types import FrameType, TracebackType
 
-from reward_agent.records.jobs import PROGRAM_FILE
+from reward_agent.records.job import PROGRAM_FILE
 from reward_agent.rewards.contract import ContractError
 from reward_agent.text import clean_text
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError
-from reward_agent.records.jobs import PROGRAM_FILE
+from reward_agent.records.job import PROGRAM_FILE
 from reward_agent.rewards.bounds import Reporting
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.choices import read_choices

@@ -24,16 +24,10 @@ from reward_agent.executors import JobRequest
 from reward_agent.executors.slots import ProgressCallback, SlotExecutor
 from reward_agent.files import make_folder, make_scratch, read_text, write_atomic
 from reward_agent.records.disk import read_optional, write_text
+from reward_agent.records.drafting_jobs import CheckEnvResult, TryCardJob
 from reward_agent.records.events import Event, Listener
-from reward_agent.records.jobs import (
-    PROGRAM_FILE,
-    RESULT_FILE,
-    CheckEnvResult,
-    Job,
-    Limits,
-    TryCardJob,
-    digest_files,
-)
+from reward_agent.records.job import PROGRAM_FILE, RESULT_FILE, Job, Limits
+from reward_agent.records.jobs import digest_files
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import (
     Confirmation,

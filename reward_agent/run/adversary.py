@@ -13,9 +13,11 @@ from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.errors import DataError, JobError
 from reward_agent.executors import JobRequest
 from reward_agent.records.disk import read_optional
-from reward_agent.records.jobs import ClimbJob, EvaluateResult, digest_files
+from reward_agent.records.jobs import digest_files
 from reward_agent.records.judgement import JUDGEMENT_FILE, Judgement
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.settings import RunSettings
+from reward_agent.records.training_jobs import ClimbJob
 from reward_agent.records.trial import TrialRow
 from reward_agent.run.active import ActiveRun, Metric, copy_into
 from reward_agent.run.evaluate import EVALUATION_SEED, EvaluationPlan, evaluate_policies, film

@@ -12,7 +12,7 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import read_own_reward
 from reward_agent.errors import DataError, JobError
 from reward_agent.files import read_capped, remove
-from reward_agent.records.jobs import BEHAVIOURS_DIR, FOOTAGE_FILE, TRAJECTORIES_FILE, VIDEO_FILE
+from reward_agent.records.job import BEHAVIOURS_DIR, FOOTAGE_FILE, TRAJECTORIES_FILE, VIDEO_FILE
 from reward_agent.records.settings import RunSettings
 from reward_agent.report.beside import read_untrained
 from reward_agent.rewards.checks import check_program

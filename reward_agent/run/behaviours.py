@@ -12,20 +12,17 @@ from reward_agent.evaluation.arrays import MAX_RECORDING_BYTES
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.files import read_capped
 from reward_agent.records.disk import read_optional
-from reward_agent.records.jobs import (
+from reward_agent.records.job import (
     ALL_BEHAVIOURS,
     BEHAVIOURS_DIR,
     RESULT_FILE,
     SCORE_DIR,
     TRAJECTORIES_FILE,
     Behaviour,
-    KnownEpisode,
-    RecordJob,
-    RecordResult,
-    ScoreJob,
-    ScoreResult,
 )
+from reward_agent.records.scoring_jobs import RecordJob, RecordResult, ScoreJob, ScoreResult
 from reward_agent.records.store import RunStore
+from reward_agent.records.training_jobs import KnownEpisode
 from reward_agent.run.active import Lab
 from reward_agent.summary.standing import describe_standing
 from reward_agent.types import RewardProgram

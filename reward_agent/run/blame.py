@@ -23,8 +23,10 @@ from reward_agent.executors.journal import EXIT_FILE
 from reward_agent.executors.slots import SlotExecutor
 from reward_agent.files import make_folder, remove, write_atomic
 from reward_agent.records.disk import read_record, write_record
-from reward_agent.records.jobs import PROGRESS_FILE, CheckEnvResult, TrainJob
+from reward_agent.records.drafting_jobs import CheckEnvResult
+from reward_agent.records.job import PROGRESS_FILE
 from reward_agent.records.outcomes import KILLED_FROM_OUTSIDE, TIMEOUT
+from reward_agent.records.training_jobs import TrainJob
 from reward_agent.sandbox.child import ProgressTail
 from reward_agent.sandbox.runner import JobExit, describe_failure
 from reward_agent.simulation.backends import find_backend

@@ -9,8 +9,8 @@ from statistics import fmean, stdev
 
 from reward_agent.errors import DataError
 from reward_agent.records.events import Confirming
-from reward_agent.records.jobs import EvaluateResult
 from reward_agent.records.outcomes import Outcome
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.store import Candidate, Confirmation, rank_candidates
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.evaluate import evaluate_training

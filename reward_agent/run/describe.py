@@ -24,7 +24,7 @@ from reward_agent.errors import DataError, ModelError, UsageError
 from reward_agent.files import make_scratch, read_capped
 from reward_agent.llm.chat import MAX_REPLY_CHARS, ChatModel, ChatRequest
 from reward_agent.llm.provider import choose_provider, find_address, find_provider
-from reward_agent.records.jobs import TryMeaningJob, TryMeaningResult
+from reward_agent.records.drafting_jobs import TryMeaningJob, TryMeaningResult
 from reward_agent.records.layers import resolve_settings
 from reward_agent.records.options import RunOptions
 from reward_agent.records.settings import RunSettings

@@ -21,14 +21,10 @@ from reward_agent.designers.team import make_team
 from reward_agent.errors import DataError
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.disk import write_record, write_text
-from reward_agent.records.jobs import (
-    BEHAVIOURS_DIR,
-    PROGRAM_FILE,
-    TRAJECTORIES_FILE,
-    EvaluateResult,
-)
+from reward_agent.records.job import BEHAVIOURS_DIR, PROGRAM_FILE, TRAJECTORIES_FILE
 from reward_agent.records.options import RunOptions
 from reward_agent.records.outcomes import TRAINED
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import (
     DIAGNOSIS_FILE,

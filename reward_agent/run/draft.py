@@ -20,8 +20,9 @@ from reward_agent.files import make_folder, remove
 from reward_agent.llm.chat import Completion
 from reward_agent.records.disk import read_record, write_record, write_text
 from reward_agent.records.events import Drafted
-from reward_agent.records.jobs import PROGRAM_FILE, RESULT_FILE, EvaluateResult
+from reward_agent.records.job import PROGRAM_FILE, RESULT_FILE
 from reward_agent.records.outcomes import ACCEPTED, REVISED, Outcome, Stage
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.store import Attempt, DraftRecord, name_candidate
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun

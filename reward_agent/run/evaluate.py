@@ -24,7 +24,8 @@ from reward_agent.files import read_capped, remove
 from reward_agent.learning.policy import MAX_POLICY_BYTES, check_policy
 from reward_agent.records.disk import read_optional, write_record, write_text
 from reward_agent.records.exploration import Exploration
-from reward_agent.records.jobs import (
+from reward_agent.records.film_jobs import FilmJob, FilmResult, FilmStyle
+from reward_agent.records.job import (
     CHECKPOINT_FILE,
     FOOTAGE_FILE,
     JOB_FILE,
@@ -36,22 +37,21 @@ from reward_agent.records.jobs import (
     TRAJECTORIES_FILE,
     VIDEO_FILE,
     Behaviour,
+)
+from reward_agent.records.jobs import digest_files
+from reward_agent.records.judgement import SHOWN, Shown, name_shown
+from reward_agent.records.scoring_jobs import (
     EvaluateJob,
     EvaluateResult,
     ExploreJob,
     ExploreResult,
-    FilmJob,
-    FilmResult,
-    FilmStyle,
-    KnownEpisode,
     RelabelJob,
     RelabelResult,
     ScoreJob,
     ScoreResult,
-    digest_files,
 )
-from reward_agent.records.judgement import SHOWN, Shown, name_shown
 from reward_agent.records.store import Candidate, rank_candidates
+from reward_agent.records.training_jobs import KnownEpisode
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.starts import note_starts
 from reward_agent.run.train import Entrant

@@ -8,7 +8,8 @@ from pathlib import Path
 from reward_agent.errors import DataError, UsageError
 from reward_agent.files import make_scratch, read_capped, write_atomic
 from reward_agent.film.formats import has_mp4
-from reward_agent.records.jobs import FOOTAGE_FILE, FilmJob, FilmResult, FilmStyle
+from reward_agent.records.film_jobs import FilmJob, FilmResult, FilmStyle
+from reward_agent.records.job import FOOTAGE_FILE
 from reward_agent.records.store import (
     Candidate,
     RunRecord,

@@ -8,14 +8,8 @@ from pathlib import Path
 from reward_agent.errors import DataError, JobError, UsageError
 from reward_agent.files import find_real, make_scratch, read_bytes
 from reward_agent.learning.policy import MAX_POLICY_BYTES, parse_policy
-from reward_agent.records.jobs import (
-    GIVEN_FILE,
-    MAX_SB3_BYTES,
-    POLICY_FILE,
-    STATISTICS_FILE,
-    ReadSb3Job,
-    ReadSb3Result,
-)
+from reward_agent.records.drafting_jobs import ReadSb3Job, ReadSb3Result
+from reward_agent.records.job import GIVEN_FILE, MAX_SB3_BYTES, POLICY_FILE, STATISTICS_FILE
 from reward_agent.run.active import Lab
 from reward_agent.types import Activation
 

@@ -11,7 +11,7 @@ from reward_agent.designers.brief import DesignIdea, GivenProgram
 from reward_agent.errors import DataError, RefusedError, UsageError
 from reward_agent.files import find_real, make_scratch, read_bytes, read_text
 from reward_agent.records.disk import write_text
-from reward_agent.records.jobs import BEHAVIOURS_DIR, PROGRAM_FILE, UNSKILLED
+from reward_agent.records.job import BEHAVIOURS_DIR, PROGRAM_FILE, UNSKILLED
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import GivenReward, RunStore
 from reward_agent.rewards.checks import check_program, render_findings

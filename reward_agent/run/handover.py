@@ -11,7 +11,8 @@ from reward_agent.evaluation.scoring import list_contenders
 from reward_agent.files import read_capped, remove
 from reward_agent.learning.policy import MAX_POLICY_BYTES
 from reward_agent.records.disk import read_record
-from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
+from reward_agent.records.job import RESULT_FILE
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.store import (
     Candidate,
     Confirmation,

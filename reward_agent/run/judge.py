@@ -17,13 +17,8 @@ from reward_agent.evaluation.scoring import rank_episodes
 from reward_agent.files import read_capped, remove
 from reward_agent.records.disk import read_record, write_record
 from reward_agent.records.events import FilmJudged, Warned
-from reward_agent.records.jobs import (
-    FOOTAGE_FILE,
-    RESULT_FILE,
-    EvaluateResult,
-    FramesJob,
-    FramesResult,
-)
+from reward_agent.records.film_jobs import FramesJob, FramesResult
+from reward_agent.records.job import FOOTAGE_FILE, RESULT_FILE
 from reward_agent.records.judgement import (
     FRAMES_FILE,
     JUDGEMENT_FILE,
@@ -34,6 +29,7 @@ from reward_agent.records.judgement import (
     make_code,
     name_shown,
 )
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.store import Candidate, Winner, rank_candidates
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.evaluate import MAX_FILM_BYTES, find_known_renderer

@@ -19,7 +19,7 @@ from reward_agent.designers.worth import explain_no_analysis
 from reward_agent.errors import DataError
 from reward_agent.records.disk import write_record
 from reward_agent.records.events import Concluded, Finished, IterationFinished, IterationStarted
-from reward_agent.records.jobs import BEHAVIOURS_DIR
+from reward_agent.records.job import BEHAVIOURS_DIR
 from reward_agent.records.outcomes import Outcome
 from reward_agent.records.store import Candidate, DraftRecord, Iteration, RunRecord
 from reward_agent.run.active import ActiveRun, update_run

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reward_agent.files import remove
-from reward_agent.records.jobs import (
+from reward_agent.records.job import (
     BEHAVIOURS_DIR,
     BEHAVIOURS_FILE,
     PROGRAM_FILE,
     STARTS_FILE,
     STATES_FILE,
     TRAJECTORIES_FILE,
-    KnownEpisode,
-    ProbeJob,
 )
 from reward_agent.records.store import Candidate
+from reward_agent.records.training_jobs import KnownEpisode, ProbeJob
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.behaviours import RecordedBehaviours, record_behaviours, score_behaviours
 from reward_agent.run.evaluate import StoredEpisodes, collect_episodes

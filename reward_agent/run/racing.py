@@ -16,8 +16,8 @@ from typing import Literal
 
 from reward_agent.definitions.task import TaskSpec
 from reward_agent.records.disk import read_optional
-from reward_agent.records.jobs import EvaluateResult
 from reward_agent.records.outcomes import Outcome
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.settings import SearchSettings
 from reward_agent.records.store import RunStore
 from reward_agent.types import Evaluation

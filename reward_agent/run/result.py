@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import PrivateAttr
 
 from reward_agent.errors import UsageError
-from reward_agent.records.jobs import FilmStyle
+from reward_agent.records.film_jobs import FilmStyle
 from reward_agent.records.store import RunRecord, RunStore
 from reward_agent.records.store import load_run as open_store
 from reward_agent.types import EpisodeName, FilmFormat, FilmSize

@@ -15,7 +15,7 @@ from reward_agent.errors import ReplayError
 from reward_agent.evaluation.trust import Asked, find_scale, judge_table, render_table
 from reward_agent.records.disk import read_optional, write_record
 from reward_agent.records.events import MetricDoubted
-from reward_agent.records.jobs import STRIP_FILE, VIDEO_FILE
+from reward_agent.records.job import STRIP_FILE, VIDEO_FILE
 from reward_agent.records.store import Candidate, RunStore, rank_candidates
 from reward_agent.records.trial import Retrial, TrialRow, find_trial, list_retrials, place_retrial
 from reward_agent.run.active import ActiveRun, Metric

@@ -24,16 +24,11 @@ from reward_agent.definitions.task import (
 from reward_agent.errors import DataError, UsageError
 from reward_agent.executors.slots import LocalPlace, SlotExecutor
 from reward_agent.files import make_scratch
-from reward_agent.records.jobs import (
-    BEHAVIOURS_DIR,
-    UNSKILLED,
-    CheckEnvJob,
-    CheckEnvResult,
-    EvaluateResult,
-    TranslateResult,
-)
+from reward_agent.records.drafting_jobs import CheckEnvJob, CheckEnvResult, TranslateResult
+from reward_agent.records.job import BEHAVIOURS_DIR, UNSKILLED
 from reward_agent.records.layers import resolve_settings
 from reward_agent.records.options import RunOptions
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.settings import ClusterSettings, ModelSettings, RunSettings
 from reward_agent.records.store import make_run_dir
 from reward_agent.rewards.checks import check_program

@@ -12,14 +12,9 @@ from pathlib import Path
 from reward_agent.evaluation.arrays import MAX_RECORDING_BYTES
 from reward_agent.files import read_capped, remove
 from reward_agent.records.disk import read_optional
-from reward_agent.records.jobs import (
-    STARTS_FILE,
-    STATES_FILE,
-    Behaviour,
-    RecordJob,
-    RecordResult,
-)
+from reward_agent.records.job import STARTS_FILE, STATES_FILE, Behaviour
 from reward_agent.records.outcomes import Outcome
+from reward_agent.records.scoring_jobs import RecordJob, RecordResult
 from reward_agent.records.store import rank_candidates
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.behaviours import POSE, RecordedBehaviours, score_behaviours

@@ -12,15 +12,11 @@ from reward_agent.executors import JobRequest
 from reward_agent.files import read_bytes, read_capped
 from reward_agent.learning.policy import MAX_POLICY_BYTES, check_policy
 from reward_agent.records.events import TrainedUntil, TrainingProgress
-from reward_agent.records.jobs import (
-    INITIAL_POLICY_FILE,
-    PROGRAM_FILE,
-    STATES_FILE,
-    TrainJob,
-    digest_files,
-)
+from reward_agent.records.job import INITIAL_POLICY_FILE, PROGRAM_FILE, STATES_FILE
+from reward_agent.records.jobs import digest_files
 from reward_agent.records.outcomes import TRAINED, Outcome
 from reward_agent.records.store import RunStore
+from reward_agent.records.training_jobs import TrainJob
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.starts import read_states
 from reward_agent.sandbox.runner import JobExit

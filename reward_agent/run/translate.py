@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reward_agent.records.jobs import BEHAVIOURS_FILE, GIVEN_FILE, TranslateJob, TranslateResult
+from reward_agent.records.drafting_jobs import TranslateJob, TranslateResult
+from reward_agent.records.job import BEHAVIOURS_FILE, GIVEN_FILE
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import Lab
 from reward_agent.run.behaviours import RecordedBehaviours

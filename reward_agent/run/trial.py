@@ -23,14 +23,8 @@ from reward_agent.evaluation.trust import (
 )
 from reward_agent.records.disk import write_record, write_text
 from reward_agent.records.events import Warned
-from reward_agent.records.jobs import (
-    BEHAVIOURS_DIR,
-    TRAJECTORIES_FILE,
-    ScoreJob,
-    ScoreResult,
-    TryMetricJob,
-    TryMetricResult,
-)
+from reward_agent.records.job import BEHAVIOURS_DIR, TRAJECTORIES_FILE
+from reward_agent.records.scoring_jobs import ScoreJob, ScoreResult, TryMetricJob, TryMetricResult
 from reward_agent.records.trial import TRIAL_FILE, MetricTrial, RowKind, TrialRow, place_own_trial
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.adversary import Climb, climb_metric

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reward_agent.files import read_text
 from reward_agent.records.disk import read_optional, write_record
-from reward_agent.records.jobs import PROGRAM_FILE
+from reward_agent.records.job import PROGRAM_FILE
 from reward_agent.records.outcomes import Outcome
 from reward_agent.records.store import DraftRecord, RunStore
 from reward_agent.rewards.choices import read_choices

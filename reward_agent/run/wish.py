@@ -26,7 +26,8 @@ from reward_agent.evaluation.wish import (
     read_values,
 )
 from reward_agent.records.disk import read_record, write_record, write_text
-from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
+from reward_agent.records.job import RESULT_FILE, TRAJECTORIES_FILE
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.store import Candidate
 from reward_agent.rewards.checks import check_metric
 from reward_agent.run.active import ActiveRun, update_run

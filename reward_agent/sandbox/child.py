@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from reward_agent.errors import DataError, JobError
 from reward_agent.files import open_plain, read_tail, remove, write_atomic
-from reward_agent.records.jobs import (
+from reward_agent.records.job import (
     ERROR_FILE,
     JOB_FILE,
     PROGRESS_FILE,

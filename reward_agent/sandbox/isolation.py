@@ -11,7 +11,7 @@ from pydantic import Field
 
 from reward_agent.errors import SandboxError
 from reward_agent.files import make_scratch
-from reward_agent.records.jobs import Limits
+from reward_agent.records.job import Limits
 from reward_agent.sandbox.environment import make_child_environment
 from reward_agent.types import FileRecord, Record
 

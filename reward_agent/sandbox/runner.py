@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError
 from reward_agent.definitions.card import CARD_FILE, find_env_dir
 from reward_agent.errors import DataError, EnvironmentFailure, JobError, UsageError
 from reward_agent.files import make_folder, read_capped, read_tail
-from reward_agent.records.jobs import ERROR_FILE, RESULT_FILE, Job, Limits, RowCallback
+from reward_agent.records.job import ERROR_FILE, RESULT_FILE, Job, Limits, RowCallback
 from reward_agent.records.outcomes import (
     CANCELLED,
     KILLED_FROM_OUTSIDE,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from reward_agent.errors import SandboxError
-from reward_agent.records.jobs import Limits
+from reward_agent.records.job import Limits
 from reward_agent.sandbox.filter import (
     call_c,
     find_architecture,

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reward_agent.files import make_scratch
-from reward_agent.records.jobs import Job
+from reward_agent.records.job import Job
 from reward_agent.sandbox.environment import make_child_environment
 from reward_agent.simulation.backends import find_python
 

@@ -22,7 +22,7 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.start import ResetNoise
 from reward_agent.errors import DataError, UsageError
 from reward_agent.plugins import Plugin, Seam
-from reward_agent.records.jobs import CheckEnvResult
+from reward_agent.records.drafting_jobs import CheckEnvResult
 from reward_agent.types import Finding
 
 if TYPE_CHECKING:  # who asks which OpenGL draws waits for no NumPy

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from reward_agent.definitions.card import EnvCard, find_env_dir
 from reward_agent.definitions.sources import Array, Source, find_leaves, parse_source
 from reward_agent.errors import DataError, EnvironmentFailure, hint_closest
-from reward_agent.records.jobs import CheckEnvResult
+from reward_agent.records.drafting_jobs import CheckEnvResult
 from reward_agent.simulation.backends import Footage, Frame, find_python
 from reward_agent.simulation.gymnasium_host import INFO, EnvError, EnvGroup
 from reward_agent.simulation.gymnasium_process import ProcessGroup, start_host

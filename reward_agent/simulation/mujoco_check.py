@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.records.jobs import CheckEnvResult
+from reward_agent.records.drafting_jobs import CheckEnvResult
 from reward_agent.simulation.mujoco_batch import BatchSimulation
 from reward_agent.simulation.simulation import make_finding, show_range
 from reward_agent.simulation.state import FloatArray

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from reward_agent.evaluation.statistics import correlate
-from reward_agent.records.jobs import EvaluateResult, RelabelResult
+from reward_agent.records.scoring_jobs import EvaluateResult, RelabelResult
 from reward_agent.text import (
     format_number,
     format_share,

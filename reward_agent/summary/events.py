@@ -12,7 +12,7 @@ from reward_agent.errors import DataError
 from reward_agent.evaluation.arrays import read_arrays
 from reward_agent.evaluation.rollout import Rollout
 from reward_agent.evaluation.scoring import rank_episodes
-from reward_agent.records.jobs import STATES_FILE
+from reward_agent.records.job import STATES_FILE
 from reward_agent.simulation.state import FloatArray
 from reward_agent.summary.samples import find_moments
 from reward_agent.types import Evaluation

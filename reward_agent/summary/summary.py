@@ -17,7 +17,7 @@ from reward_agent.evaluation.scoring import count_kinds, rank_episodes
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.exploration import Exploration, Lack, Motion
 from reward_agent.records.gates import ConditionCount, GateSummary
-from reward_agent.records.jobs import EvaluateResult, RelabelResult
+from reward_agent.records.scoring_jobs import EvaluateResult, RelabelResult
 from reward_agent.summary.course import (
     CoursePoint,
     StageSummary,

@@ -13,7 +13,7 @@ from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import read_history
 from reward_agent.files import check_plain, read_capped, read_text, write_atomic
 from reward_agent.records.events import Event, Listener, RunStarted, Warned, ignore
-from reward_agent.records.jobs import PROGRAM_FILE, PROGRESS_FILE
+from reward_agent.records.job import PROGRAM_FILE, PROGRESS_FILE
 from reward_agent.records.store import RunStore
 from reward_agent.sandbox.child import ProgressTail
 from reward_agent.text import hide_credentials, show_hidden

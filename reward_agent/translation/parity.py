@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reward_agent.evaluation.trajectories import Trajectories
-from reward_agent.records.jobs import ParityRow
+from reward_agent.records.drafting_jobs import ParityRow
 from reward_agent.rewards.program import CompiledReward
 from reward_agent.simulation.state import FloatArray, State, Transition
 

@@ -27,7 +27,8 @@ import numpy as np
 from reward_agent.definitions.card import EnvCard
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.files import read_capped
-from reward_agent.records.jobs import BEHAVIOURS_FILE, GIVEN_FILE, TranslateJob, TranslateResult
+from reward_agent.records.drafting_jobs import TranslateJob, TranslateResult
+from reward_agent.records.job import BEHAVIOURS_FILE, GIVEN_FILE
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.language import REWARD_ENTRY

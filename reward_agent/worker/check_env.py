@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from reward_agent.definitions.card import EnvCard, StateField
 from reward_agent.definitions.sources import DRAW
 from reward_agent.errors import DataError, UsageError
-from reward_agent.records.jobs import CheckEnvJob, CheckEnvResult
+from reward_agent.records.drafting_jobs import CheckEnvJob, CheckEnvResult
 from reward_agent.simulation.backends import compare_card, find_backend, make_simulation, try_card
 from reward_agent.simulation.simulation import (
     Simulation,

@@ -24,7 +24,7 @@ from reward_agent.evaluation.metrics import (
 )
 from reward_agent.learning.trainer import Trainer
 from reward_agent.learning.vec_env import RewardVecEnv
-from reward_agent.records.jobs import ClimbJob
+from reward_agent.records.training_jobs import ClimbJob
 from reward_agent.rewards.program import StepReward
 from reward_agent.simulation.backends import make_simulation
 from reward_agent.simulation.state import FloatArray, State

@@ -32,7 +32,7 @@ from reward_agent.learning.learner import TrainingFailure
 from reward_agent.learning.policy import load_policy
 from reward_agent.learning.trainer import TrainingRecord
 from reward_agent.records.device import DeviceReply, DeviceRequest, DeviceTraining
-from reward_agent.records.jobs import INITIAL_POLICY_FILE, RESULT_FILE
+from reward_agent.records.job import INITIAL_POLICY_FILE, RESULT_FILE
 from reward_agent.rewards.contract import ContractError
 from reward_agent.types import FINISHED, TimeUse, WorkOutcome, name_failure
 

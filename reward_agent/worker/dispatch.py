@@ -14,7 +14,8 @@ from types import ModuleType
 from reward_agent.definitions.card import find_env_dir
 from reward_agent.errors import EnvironmentFailure, SandboxError
 from reward_agent.files import write_atomic
-from reward_agent.records.jobs import ERROR_FILE, JOB_FILE, RESULT_FILE, Job, parse_job
+from reward_agent.records.job import ERROR_FILE, JOB_FILE, RESULT_FILE, Job
+from reward_agent.records.jobs import parse_job
 from reward_agent.sandbox.filter import find_architecture, make_guards, make_program
 from reward_agent.sandbox.isolation import (
     EXIT_ENVIRONMENT,

@@ -29,7 +29,8 @@ from reward_agent.evaluation.scoring import (
 )
 from reward_agent.film.footage import make_footages, save_footages
 from reward_agent.learning.policy import load_policy
-from reward_agent.records.jobs import FOOTAGE_FILE, TRAJECTORIES_FILE, EvaluateJob, EvaluateResult
+from reward_agent.records.job import FOOTAGE_FILE, TRAJECTORIES_FILE
+from reward_agent.records.scoring_jobs import EvaluateJob, EvaluateResult
 from reward_agent.summary.events import keep_events
 from reward_agent.types import Evaluation
 

@@ -13,7 +13,7 @@ from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.trajectories import TRUNCATED, Trajectories
 from reward_agent.learning.episode_log import EpisodeLog
 from reward_agent.learning.trainer import Trainer
-from reward_agent.records.jobs import ExploreJob, ExploreResult
+from reward_agent.records.scoring_jobs import ExploreJob, ExploreResult
 from reward_agent.summary.exploration import explore
 from reward_agent.types import FINISHED, name_failure
 from reward_agent.worker.score import compile_job, read_metric

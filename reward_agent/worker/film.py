@@ -11,14 +11,8 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.film.footage import choose_episodes, load_footages
 from reward_agent.film.formats import FilmFiles, has_mp4, load_mp4
 from reward_agent.film.video import Quality, Studio, choose_quality
-from reward_agent.records.jobs import (
-    GIF_FILE,
-    MP4_FILE,
-    STRIP_FILE,
-    VIDEO_FILE,
-    FilmJob,
-    FilmResult,
-)
+from reward_agent.records.film_jobs import FilmJob, FilmResult
+from reward_agent.records.job import GIF_FILE, MP4_FILE, STRIP_FILE, VIDEO_FILE
 from reward_agent.simulation.backends import Graphics, find_backend, find_graphics
 from reward_agent.types import FilmFormat
 

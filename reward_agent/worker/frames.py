@@ -6,7 +6,8 @@ from pathlib import Path
 
 from reward_agent.film.footage import load_footages
 from reward_agent.film.video import SHEET
-from reward_agent.records.jobs import FOOTAGE_FILE, FramesJob, FramesResult
+from reward_agent.records.film_jobs import FramesJob, FramesResult
+from reward_agent.records.job import FOOTAGE_FILE
 from reward_agent.records.judgement import FRAMES_FILE
 from reward_agent.worker.film import Rendering, describe_failure, open_studio
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError
 from reward_agent.evaluation.trajectories import Trajectories
-from reward_agent.records.jobs import BEHAVIOURS_FILE, TRAJECTORIES_FILE, KnownEpisode, ProbeJob
+from reward_agent.records.job import BEHAVIOURS_FILE, TRAJECTORIES_FILE
+from reward_agent.records.training_jobs import KnownEpisode, ProbeJob
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.pay import Most, Tried, judge_pay
 from reward_agent.rewards.program import CompiledReward, StepReward

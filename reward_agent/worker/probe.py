@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reward_agent.records.jobs import ProbeJob
+from reward_agent.records.training_jobs import ProbeJob
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.program import (
     CompiledReward,

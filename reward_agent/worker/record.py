@@ -7,13 +7,8 @@ from pathlib import Path
 from reward_agent.evaluation.arrays import read_arrays
 from reward_agent.evaluation.behaviours import record_behaviours
 from reward_agent.film.footage import make_behaviour_footage, save_footages
-from reward_agent.records.jobs import (
-    FOOTAGE_FILE,
-    STARTS_FILE,
-    TRAJECTORIES_FILE,
-    RecordJob,
-    RecordResult,
-)
+from reward_agent.records.job import FOOTAGE_FILE, STARTS_FILE, TRAJECTORIES_FILE
+from reward_agent.records.scoring_jobs import RecordJob, RecordResult
 
 
 def run(job: RecordJob, job_dir: Path) -> RecordResult:

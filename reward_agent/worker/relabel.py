@@ -13,13 +13,8 @@ from reward_agent.evaluation.conditions import summarise_conditions
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.learning.stages import count_stages, sum_stages
 from reward_agent.records.gates import GateSummary
-from reward_agent.records.jobs import (
-    END_STEPS,
-    MEMORY_FILE,
-    TRAJECTORIES_FILE,
-    RelabelJob,
-    RelabelResult,
-)
+from reward_agent.records.job import MEMORY_FILE, TRAJECTORIES_FILE
+from reward_agent.records.scoring_jobs import END_STEPS, RelabelJob, RelabelResult
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.gates import summarise_gates
 from reward_agent.rewards.language import STAGE_MEMORY

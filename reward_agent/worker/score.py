@@ -9,7 +9,8 @@ from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import MetricFunction, compile_generated_metric, compile_metric
 from reward_agent.evaluation.scoring import score_trajectories
 from reward_agent.evaluation.trajectories import Trajectories
-from reward_agent.records.jobs import TRAJECTORIES_FILE, RelabelJob, ScoreJob, ScoreResult
+from reward_agent.records.job import TRAJECTORIES_FILE
+from reward_agent.records.scoring_jobs import RelabelJob, ScoreJob, ScoreResult
 from reward_agent.types import FINISHED, RewardProgram, name_failure
 
 

@@ -15,7 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from reward_agent.records.jobs import JOB_FILE, JOBS, parse_job
+from reward_agent.records.job import JOB_FILE
+from reward_agent.records.jobs import JOBS, parse_job
 from reward_agent.sandbox.environment import JOB_DIR_VARIABLES
 from reward_agent.sandbox.filter import call_c
 from reward_agent.sandbox.isolation import REPORT_DESCRIPTOR

@@ -10,7 +10,8 @@ import numpy as np
 from reward_agent.definitions.start import TrainingStart
 from reward_agent.errors import DataError
 from reward_agent.learning.starts import StateBank
-from reward_agent.records.jobs import STARTS_FILE, STATES_FILE, ProbeJob
+from reward_agent.records.job import STARTS_FILE, STATES_FILE
+from reward_agent.records.training_jobs import ProbeJob
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.program import load_functions
 from reward_agent.simulation.backends import make_simulation

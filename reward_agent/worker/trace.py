@@ -18,7 +18,7 @@ from reward_agent.device.operations import Runner
 from reward_agent.device.program import ProgramRunner
 from reward_agent.device.tracing import TraceRefusal, read_dtype, trace
 from reward_agent.errors import DataError
-from reward_agent.records.jobs import PROGRAM_FILE
+from reward_agent.records.job import PROGRAM_FILE
 from reward_agent.records.operations import Given, Operations, TracedProgram
 from reward_agent.rewards.contract import POTENTIAL_TERM, normalize_term_names
 from reward_agent.rewards.facade import make_globals

@@ -14,7 +14,7 @@ from reward_agent.learning.learner import TrainingFailure
 from reward_agent.learning.starts import TrainingStarts
 from reward_agent.learning.trainer import Trainer
 from reward_agent.learning.vec_env import RewardVecEnv
-from reward_agent.records.jobs import TrainJob
+from reward_agent.records.training_jobs import TrainJob
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.program import compile_program, read_program
 from reward_agent.rewards.source import find_read_fields

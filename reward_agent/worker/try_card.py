@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reward_agent.errors import DataError
-from reward_agent.records.jobs import CheckEnvResult, TryCardJob
+from reward_agent.records.drafting_jobs import CheckEnvResult, TryCardJob
 from reward_agent.simulation.backends import try_card
 from reward_agent.simulation.simulation import make_finding
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.evaluation.made import MetricSearch
 from reward_agent.evaluation.trajectories import Trajectories
-from reward_agent.records.jobs import TRAJECTORIES_FILE, TryMetricJob, TryMetricResult
+from reward_agent.records.job import TRAJECTORIES_FILE
+from reward_agent.records.scoring_jobs import TryMetricJob, TryMetricResult
 from reward_agent.worker import score
 
 

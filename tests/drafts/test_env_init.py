@@ -15,7 +15,7 @@ from reward_agent.drafts.folder import init_env
 from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import Episode, compile_metric
 from reward_agent.records.draft import DraftOptions
-from reward_agent.records.jobs import DraftJob, DraftResult
+from reward_agent.records.drafting_jobs import DraftJob, DraftResult
 from reward_agent.worker.check_env import check_card
 
 OWN = '''

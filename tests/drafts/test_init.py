@@ -14,7 +14,7 @@ from reward_agent.definitions.card import load_env
 from reward_agent.drafts import folder
 from reward_agent.drafts.folder import NewEnv, Wishes, init_env
 from reward_agent.errors import DataError, JobError, UsageError
-from reward_agent.records.jobs import DraftJob
+from reward_agent.records.drafting_jobs import DraftJob
 from reward_agent.sandbox.runner import run_job
 from reward_agent.sandbox.warm import WarmServer, make_warm_server
 from reward_agent.simulation.mujoco_model import make_model

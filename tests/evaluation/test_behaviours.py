@@ -11,7 +11,7 @@ from support.scene import write_scene
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import apply_task, load_task
 from reward_agent.evaluation.behaviours import MOST_EXTREME, Behaviours, record_behaviours
-from reward_agent.records.jobs import ALL_BEHAVIOURS, Behaviour
+from reward_agent.records.job import ALL_BEHAVIOURS, Behaviour
 
 
 def record(env: str, *behaviours: Behaviour, seed: int = 0) -> Behaviours:

@@ -13,7 +13,9 @@ from reward_agent.evaluation.metrics import compile_metric
 from reward_agent.evaluation.scoring import summarise_scores
 from reward_agent.evaluation.trajectories import DECIDED, Trajectories
 from reward_agent.film.formats import has_mp4
-from reward_agent.records.jobs import EvaluateJob, FilmJob, Limits, ScoreJob
+from reward_agent.records.film_jobs import FilmJob
+from reward_agent.records.job import Limits
+from reward_agent.records.scoring_jobs import EvaluateJob, ScoreJob
 from reward_agent.rewards import checks
 from reward_agent.sandbox.runner import run_job
 from reward_agent.simulation.backends import Graphics, find_graphics

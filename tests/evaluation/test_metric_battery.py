@@ -18,7 +18,7 @@ from reward_agent.evaluation.made import MetricSearch
 from reward_agent.evaluation.metrics import compile_generated_metric, compile_metric
 from reward_agent.evaluation.scoring import score_trajectories
 from reward_agent.evaluation.trust import Asked, judge_table
-from reward_agent.records.jobs import ALL_BEHAVIOURS
+from reward_agent.records.job import ALL_BEHAVIOURS
 from reward_agent.run.trial import group_episodes
 from reward_agent.types import Finding
 

@@ -11,7 +11,7 @@ from support.places import SITES, Site
 from support.trainings import ENDLESS, FAILS, make_request
 
 from reward_agent.errors import Interrupted
-from reward_agent.records.jobs import Limits
+from reward_agent.records.job import Limits
 from reward_agent.types import TrainingResult
 
 

@@ -12,7 +12,7 @@ from support.trainings import make_request
 
 from reward_agent.errors import DataError, SandboxError, UsageError
 from reward_agent.executors import node, parcel
-from reward_agent.records.jobs import CHECKPOINT_FILE, Limits
+from reward_agent.records.job import CHECKPOINT_FILE, Limits
 
 
 def make_archive(name: str, data: bytes = b"x", compress: int = zipfile.ZIP_STORED) -> bytes:

@@ -12,7 +12,7 @@ from reward_agent.feedback.records import MetricDecided
 from reward_agent.feedback.session import Session, open_session
 from reward_agent.records.disk import read_record
 from reward_agent.records.events import Event, MetricChosen, Rescored
-from reward_agent.records.jobs import EvaluateResult
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.store import Candidate, RunStore
 from reward_agent.run import metric as metric_module
 from reward_agent.run.active import ActiveRun

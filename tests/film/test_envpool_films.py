@@ -13,7 +13,9 @@ from support.toy import write_policy
 
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import apply_task, load_task, read_task_metric
-from reward_agent.records.jobs import EvaluateJob, FilmJob, FilmResult, FilmStyle, Limits
+from reward_agent.records.film_jobs import FilmJob, FilmResult, FilmStyle
+from reward_agent.records.job import Limits
+from reward_agent.records.scoring_jobs import EvaluateJob
 from reward_agent.sandbox.runner import run_job
 from reward_agent.simulation.backends import ENVPOOL, find_graphics
 from reward_agent.types import Snapshot

@@ -90,7 +90,7 @@ import numpy as np
 from reward_agent.definitions.card import load_env
 from reward_agent.film.footage import Footage
 from reward_agent.film.video import Quality, Studio
-from reward_agent.records.jobs import FilmStyle
+from reward_agent.records.film_jobs import FilmStyle
 card = load_env("hopper")
 qpos = np.tile([0, 1.25, 0, 0, 0, 0], (40, 1)).astype(float)
 qpos[:, 0] = np.linspace(0, 3, 40)

@@ -24,13 +24,8 @@ from reward_agent.definitions.card import load_env
 from reward_agent.errors import DataError
 from reward_agent.learning.policy import load_policy
 from reward_agent.learning.read_sb3 import read_policy, run
-from reward_agent.records.jobs import (
-    GIVEN_FILE,
-    POLICY_FILE,
-    STATISTICS_FILE,
-    ReadSb3Job,
-    ReadSb3Result,
-)
+from reward_agent.records.drafting_jobs import ReadSb3Job, ReadSb3Result
+from reward_agent.records.job import GIVEN_FILE, POLICY_FILE, STATISTICS_FILE
 
 CARD = load_env("hopper")
 RELU = {"activation_fn": torch.nn.ReLU, "net_arch": [16, 8]}

@@ -12,19 +12,13 @@ from reward_agent.definitions.card import load_env
 from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.executors.journal import ExitRecord, read_exit, write_exit
 from reward_agent.records.disk import write_text
-from reward_agent.records.jobs import (
-    JOBS,
-    CheckEnvJob,
-    FilmJob,
-    Limits,
-    ProbeJob,
-    RelabelJob,
-    ScoreResult,
-    TrainJob,
-    digest_files,
-    parse_job,
-)
+from reward_agent.records.drafting_jobs import CheckEnvJob
+from reward_agent.records.film_jobs import FilmJob
+from reward_agent.records.job import Limits
+from reward_agent.records.jobs import JOBS, digest_files, parse_job
 from reward_agent.records.outcomes import JobOutcome
+from reward_agent.records.scoring_jobs import RelabelJob, ScoreResult
+from reward_agent.records.training_jobs import ProbeJob, TrainJob
 from reward_agent.sandbox.runner import JobExit
 from reward_agent.types import TrainingResult, WorkOutcome
 

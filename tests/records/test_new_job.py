@@ -14,7 +14,7 @@ from reward_agent.executors import JobRequest
 from reward_agent.executors.journal import EXIT_FILE
 from reward_agent.executors.slots import LocalPlace, SlotExecutor
 from reward_agent.records import jobs
-from reward_agent.records.jobs import Limits
+from reward_agent.records.job import Limits
 from reward_agent.records.timing import TimeLedger
 from reward_agent.sandbox import child
 

@@ -11,16 +11,8 @@ from reward_agent.definitions.card import load_env
 from reward_agent.definitions.paths import find_envs_dir
 from reward_agent.definitions.task import load_task
 from reward_agent.records.disk import write_record
-from reward_agent.records.jobs import (
-    BEHAVIOURS_DIR,
-    JOB_FILE,
-    RESULT_FILE,
-    SCORE_DIR,
-    EvaluateResult,
-    RecordResult,
-    ScoreJob,
-    ScoreResult,
-)
+from reward_agent.records.job import BEHAVIOURS_DIR, JOB_FILE, RESULT_FILE, SCORE_DIR
+from reward_agent.records.scoring_jobs import EvaluateResult, RecordResult, ScoreJob, ScoreResult
 from reward_agent.records.store import HandedPolicy, RunStore
 from reward_agent.report.beside import find_first, read_units
 from reward_agent.report.page import render_report

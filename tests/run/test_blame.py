@@ -21,20 +21,14 @@ from reward_agent.errors import DataError, JobError, RewardAgentError
 from reward_agent.executors import JobRequest
 from reward_agent.executors.journal import EXIT_FILE
 from reward_agent.llm.replies import read_calls
+from reward_agent.records.drafting_jobs import CheckEnvResult, TryCardJob
 from reward_agent.records.events import Drafted, Event, IterationStarted, TrainedUntil
-from reward_agent.records.jobs import (
-    PROGRESS_FILE,
-    CheckEnvResult,
-    EvaluateJob,
-    Job,
-    Limits,
-    ProbeJob,
-    TrainJob,
-    TryCardJob,
-)
+from reward_agent.records.job import PROGRESS_FILE, Job, Limits
 from reward_agent.records.outcomes import KILLED_FROM_OUTSIDE, OK, TIMEOUT, JobOutcome, name_kill
+from reward_agent.records.scoring_jobs import EvaluateJob
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import RunRecord, RunStore, load_run
+from reward_agent.records.training_jobs import ProbeJob, TrainJob
 from reward_agent.run.active import NO_METRIC, Lab, recording_end
 from reward_agent.run.blame import Surroundings, find_blame
 from reward_agent.run.single import open_lab

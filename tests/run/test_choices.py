@@ -11,14 +11,10 @@ import reward_agent
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.learning.policy import load_policy
 from reward_agent.records.disk import read_record, write_record
-from reward_agent.records.jobs import (
-    STARTS_FILE,
-    STATES_FILE,
-    TRAJECTORIES_FILE,
-    EvaluateJob,
-    TrainJob,
-)
+from reward_agent.records.job import STARTS_FILE, STATES_FILE, TRAJECTORIES_FILE
 from reward_agent.records.outcomes import TRAINED
+from reward_agent.records.scoring_jobs import EvaluateJob
+from reward_agent.records.training_jobs import TrainJob
 from reward_agent.run.active import NO_METRIC, Lab, Metric
 from reward_agent.run.single import open_lab, resolve
 from reward_agent.run.starts import note_starts, read_states, record_states, try_unaided

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from reward_agent.definitions.card import load_env
-from reward_agent.records.jobs import TRAJECTORIES_FILE, RelabelResult
+from reward_agent.records.job import TRAJECTORIES_FILE
+from reward_agent.records.scoring_jobs import RelabelResult
 from reward_agent.records.settings import RunSettings
 from reward_agent.run import evaluate
 from reward_agent.run.active import NO_METRIC, Lab

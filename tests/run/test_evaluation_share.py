@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reward_agent.records.jobs import EvaluateResult
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.run import evaluate
 from reward_agent.run.evaluate import evaluate_rung, evaluate_training, find_hold
 from reward_agent.run.train import Entrant

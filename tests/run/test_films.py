@@ -20,17 +20,16 @@ from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.executors import JobRequest
 from reward_agent.film.footage import load_footages
 from reward_agent.records.disk import read_record
-from reward_agent.records.jobs import (
+from reward_agent.records.film_jobs import FilmJob, FilmResult
+from reward_agent.records.job import (
     CHECKPOINT_FILE,
     FOOTAGE_FILE,
     RESULT_FILE,
     TRAJECTORIES_FILE,
     VIDEO_FILE,
-    EvaluateResult,
-    FilmJob,
-    FilmResult,
 )
 from reward_agent.records.outcomes import FINISHED, TIMEOUT
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import RunRecord, RunStore, load_run
 from reward_agent.run import evaluate

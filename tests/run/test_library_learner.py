@@ -10,7 +10,7 @@ import pytest
 import reward_agent
 from reward_agent.definitions.card import find_env_dir, load_env
 from reward_agent.learning.policy import load_policy
-from reward_agent.records.jobs import CHECKPOINT_FILE
+from reward_agent.records.job import CHECKPOINT_FILE
 from reward_agent.records.store import RunRecord, RunStore
 
 LEARNER = """

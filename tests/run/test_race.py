@@ -12,9 +12,10 @@ import pytest
 import reward_agent
 from reward_agent.executors import journal, slots
 from reward_agent.records.disk import write_record
-from reward_agent.records.jobs import RESULT_FILE, TrainJob
+from reward_agent.records.job import RESULT_FILE
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import Candidate, RunRecord, load_run
+from reward_agent.records.training_jobs import TrainJob
 from reward_agent.run import confirm as confirm_module
 from reward_agent.run import evaluate as evaluate_module
 from reward_agent.run import race as race_module

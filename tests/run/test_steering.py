@@ -19,7 +19,7 @@ from reward_agent.control import steer
 from reward_agent.errors import Interrupted, RefusedError, UsageError
 from reward_agent.export.bundle import pack_run
 from reward_agent.llm.replies import read_replies
-from reward_agent.records.jobs import INITIAL_POLICY_FILE
+from reward_agent.records.job import INITIAL_POLICY_FILE
 from reward_agent.records.steering import (
     Edit,
     More,

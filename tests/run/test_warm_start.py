@@ -10,14 +10,10 @@ import reward_agent
 from reward_agent.definitions.card import load_env
 from reward_agent.learning.policy import load_policy
 from reward_agent.records.disk import read_record
-from reward_agent.records.jobs import (
-    INITIAL_POLICY_FILE,
-    PROGRAM_FILE,
-    RESULT_FILE,
-    EvaluateResult,
-    TrainJob,
-)
+from reward_agent.records.job import INITIAL_POLICY_FILE, PROGRAM_FILE, RESULT_FILE
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.store import load_run
+from reward_agent.records.training_jobs import TrainJob
 from reward_agent.types import RewardProgram, TrainingResult
 from reward_agent.worker import train as worker
 

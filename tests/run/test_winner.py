@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from reward_agent.records.disk import write_record
-from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
+from reward_agent.records.job import RESULT_FILE
 from reward_agent.records.outcomes import TRAINED, Outcome
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.store import Candidate, Confirmation, RunStore, Winner, rank_candidates
 from reward_agent.run import confirm as confirmation
 from reward_agent.run import handover as stage

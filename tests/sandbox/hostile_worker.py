@@ -9,7 +9,7 @@ import sys
 import types
 from pathlib import Path
 
-from reward_agent.records.jobs import FilmResult
+from reward_agent.records.film_jobs import FilmResult
 from reward_agent.sandbox import seal
 from reward_agent.types import Finding, ProbeReport
 from reward_agent.worker.dispatch import run_worker

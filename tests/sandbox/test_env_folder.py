@@ -15,7 +15,9 @@ from reward_agent.errors import DataError, UsageError
 from reward_agent.executors import JobRequest
 from reward_agent.executors.parcel import pack_order, unpack_order
 from reward_agent.files import guard
-from reward_agent.records.jobs import JOB_FILE, CheckEnvJob, Limits, ProbeJob
+from reward_agent.records.drafting_jobs import CheckEnvJob
+from reward_agent.records.job import JOB_FILE, Limits
+from reward_agent.records.training_jobs import ProbeJob
 from reward_agent.sandbox.filter import find_architecture
 from reward_agent.sandbox.isolation import ISOLATION_FILE
 from reward_agent.sandbox.landlock import READ_FILE, find_file_rules, read_abi

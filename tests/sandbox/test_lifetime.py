@@ -11,7 +11,8 @@ import pytest
 from support.hostile import make_card, said
 
 from reward_agent.errors import JobError
-from reward_agent.records.jobs import JOB_FILE, Limits, ProbeJob
+from reward_agent.records.job import JOB_FILE, Limits
+from reward_agent.records.training_jobs import ProbeJob
 from reward_agent.sandbox.isolation import EXIT_INTERNAL
 from reward_agent.sandbox.runner import run_job
 

@@ -1,7 +1,7 @@
 import pytest
 from support.hostile import said
 
-from reward_agent.records.jobs import Limits
+from reward_agent.records.job import Limits
 
 
 def test_memory_hog_ends(run_hostile):

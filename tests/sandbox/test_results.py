@@ -7,7 +7,8 @@ from support.hostile import make_card, said
 
 from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.errors import DataError
-from reward_agent.records.jobs import ProbeJob, ScoreJob, ScoreResult, TrainJob
+from reward_agent.records.scoring_jobs import ScoreJob, ScoreResult
+from reward_agent.records.training_jobs import ProbeJob, TrainJob
 from reward_agent.sandbox.runner import read_result
 from reward_agent.types import FINISHED, Evaluation, TrainingResult
 

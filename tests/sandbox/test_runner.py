@@ -7,7 +7,8 @@ import pytest
 from support.hostile import make_card, said
 
 from reward_agent.errors import JobError
-from reward_agent.records.jobs import Limits, ProbeJob
+from reward_agent.records.job import Limits
+from reward_agent.records.training_jobs import ProbeJob
 from reward_agent.sandbox import child
 from reward_agent.sandbox.runner import run_job
 

@@ -10,7 +10,9 @@ import pytest
 
 from reward_agent.definitions.card import find_env_dir, load_env
 from reward_agent.definitions.learner import LearnerSettings
-from reward_agent.records.jobs import EvaluateJob, Limits, TrainJob
+from reward_agent.records.job import Limits
+from reward_agent.records.scoring_jobs import EvaluateJob
+from reward_agent.records.training_jobs import TrainJob
 from reward_agent.sandbox import child
 from reward_agent.sandbox.landlock import read_abi
 from reward_agent.sandbox.runner import run_job

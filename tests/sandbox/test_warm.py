@@ -9,7 +9,7 @@ import time
 import pytest
 from support.hostile import make_hostile_job, make_hostile_server, run_hostile_job, said
 
-from reward_agent.records.jobs import Limits
+from reward_agent.records.job import Limits
 from reward_agent.records.outcomes import KILLED_FROM_OUTSIDE
 from reward_agent.sandbox.runner import run_job
 from reward_agent.sandbox.warm import make_warm_server

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reward_agent.definitions.card import list_envs, load_env
-from reward_agent.records.jobs import CheckEnvJob
+from reward_agent.records.drafting_jobs import CheckEnvJob
 from reward_agent.run.single import check_env
 from reward_agent.worker.check_env import run
 

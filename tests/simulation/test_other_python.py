@@ -14,7 +14,7 @@ import pytest
 from reward_agent.definitions.card import load_env
 from reward_agent.drafts.survey import read_survey, survey_named
 from reward_agent.errors import EnvironmentFailure, UsageError
-from reward_agent.records.jobs import ProbeJob
+from reward_agent.records.training_jobs import ProbeJob
 from reward_agent.sandbox.filter import find_architecture, make_guards, make_program
 from reward_agent.sandbox.landlock import RUN, find_file_rules
 from reward_agent.simulation import gymnasium_process

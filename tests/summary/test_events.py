@@ -12,7 +12,7 @@ from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.rollout import Rollout
 from reward_agent.evaluation.scoring import summarise_scores
 from reward_agent.evaluation.trajectories import make_trajectories
-from reward_agent.records.jobs import STATES_FILE
+from reward_agent.records.job import STATES_FILE
 from reward_agent.summary.events import keep_events, read_recorded, record_events
 from reward_agent.types import EpisodeScore, Evaluation
 

@@ -6,7 +6,7 @@ import pytest
 from reward_agent.definitions.task import make_task
 from reward_agent.evaluation.scoring import summarise_scores
 from reward_agent.evaluation.trajectories import make_trajectories
-from reward_agent.records.jobs import EvaluateResult, RelabelResult
+from reward_agent.records.scoring_jobs import EvaluateResult, RelabelResult
 from reward_agent.summary.course import (
     _correlate_episodes,
     _correlate_training,

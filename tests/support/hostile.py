@@ -5,7 +5,9 @@ from pathlib import Path
 from unittest import mock
 
 from reward_agent.definitions.card import EnvCard, ModelSource, StateField
-from reward_agent.records.jobs import FilmJob, Limits, ProbeJob
+from reward_agent.records.film_jobs import FilmJob
+from reward_agent.records.job import Limits
+from reward_agent.records.training_jobs import ProbeJob
 from reward_agent.sandbox import child, runner, warm
 from reward_agent.types import RewardProgram
 

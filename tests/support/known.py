@@ -9,8 +9,9 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
-from reward_agent.records.jobs import CHECKPOINT_FILE, PROGRESS_FILE, Job, RowCallback, TrainJob
+from reward_agent.records.job import CHECKPOINT_FILE, PROGRESS_FILE, Job, RowCallback
 from reward_agent.records.store import RUN_FILE
+from reward_agent.records.training_jobs import TrainJob
 from reward_agent.sandbox.child import ProgressTail
 from reward_agent.sandbox.environment import select_allowed
 from reward_agent.sandbox.runner import JobExit, run_job

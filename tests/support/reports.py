@@ -11,8 +11,8 @@ from PIL import Image
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import apply_task, load_task
 from reward_agent.records.disk import write_record, write_text
-from reward_agent.records.jobs import EvaluateResult
 from reward_agent.records.outcomes import TRAINED, Outcome
+from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.store import (
     Attempt,
     Candidate,

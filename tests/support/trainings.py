@@ -7,7 +7,8 @@ from pathlib import Path
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.executors import JobRequest
-from reward_agent.records.jobs import PROGRAM_FILE, Limits, TrainJob
+from reward_agent.records.job import PROGRAM_FILE, Limits
+from reward_agent.records.training_jobs import TrainJob
 from reward_agent.types import RewardProgram
 
 ALIVE = """

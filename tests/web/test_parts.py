@@ -14,7 +14,7 @@ from reward_agent.feedback.records import MeasuredRemark
 from reward_agent.feedback.session import Session
 from reward_agent.feedback.state import describe_film, place_watched
 from reward_agent.records.events import Failed, TrainedUntil, TrainingProgress
-from reward_agent.records.jobs import FOOTAGE_FILE
+from reward_agent.records.job import FOOTAGE_FILE
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.report.view import place_film
 from reward_agent.run.handover import make_winner

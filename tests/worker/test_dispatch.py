@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from reward_agent.definitions.card import load_env
-from reward_agent.records.jobs import CheckEnvJob
+from reward_agent.records.drafting_jobs import CheckEnvJob
 
 
 @pytest.fixture

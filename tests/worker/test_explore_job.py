@@ -7,7 +7,9 @@ from pathlib import Path
 from support.trainings import make_request
 
 from reward_agent.definitions.card import find_env_dir
-from reward_agent.records.jobs import CHECKPOINT_FILE, ExploreJob, TrainJob
+from reward_agent.records.job import CHECKPOINT_FILE
+from reward_agent.records.scoring_jobs import ExploreJob
+from reward_agent.records.training_jobs import TrainJob
 from reward_agent.summary.exploration import list_recorded
 from reward_agent.types import RewardProgram, TrainingResult
 from reward_agent.worker import explore, train

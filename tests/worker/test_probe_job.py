@@ -10,14 +10,8 @@ from reward_agent.errors import DataError
 from reward_agent.evaluation.behaviours import record_behaviours
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.trajectories import make_trajectories
-from reward_agent.records.jobs import (
-    BEHAVIOURS_FILE,
-    PROGRAM_FILE,
-    TRAJECTORIES_FILE,
-    KnownEpisode,
-    Limits,
-    ProbeJob,
-)
+from reward_agent.records.job import BEHAVIOURS_FILE, PROGRAM_FILE, TRAJECTORIES_FILE, Limits
+from reward_agent.records.training_jobs import KnownEpisode, ProbeJob
 from reward_agent.rewards import bounds
 from reward_agent.rewards.trial import (
     keep_sample,

@@ -7,7 +7,8 @@ from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.trajectories import Trajectories, make_trajectories
-from reward_agent.records.jobs import MEMORY_FILE, PROGRAM_FILE, TRAJECTORIES_FILE, RelabelJob
+from reward_agent.records.job import MEMORY_FILE, PROGRAM_FILE, TRAJECTORIES_FILE
+from reward_agent.records.scoring_jobs import RelabelJob
 from reward_agent.rewards.program import CompiledReward, compile_program
 from reward_agent.rewards.replay import replay_episodes
 from reward_agent.rewards.trial import roll_out_random_policy

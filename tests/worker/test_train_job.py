@@ -14,13 +14,8 @@ import pytest
 from reward_agent.definitions.card import find_env_dir, load_env
 from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.learning.policy import load_policy
-from reward_agent.records.jobs import (
-    CHECKPOINT_FILE,
-    JOB_FILE,
-    PROGRAM_FILE,
-    PROGRESS_FILE,
-    TrainJob,
-)
+from reward_agent.records.job import CHECKPOINT_FILE, JOB_FILE, PROGRAM_FILE, PROGRESS_FILE
+from reward_agent.records.training_jobs import TrainJob
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.sandbox.environment import make_child_environment
 from reward_agent.sandbox.runner import run_job

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from reward_agent.records.jobs import PROGRAM_FILE
+from reward_agent.records.job import PROGRAM_FILE
 from reward_agent.rewards import language
 from reward_agent.rewards.rules import statements
 from reward_agent.rewards.rules.context import Context, find_numpy_name
