@@ -29,7 +29,7 @@ from reward_agent.device.arrays import NUMPY, MixedNumpy, rebind
 from reward_agent.device.operations import Runner
 from reward_agent.device.tracing import TraceRefusal, drop_unused, trace
 from reward_agent.errors import DataError
-from reward_agent.records.operations import Given, Operations
+from reward_agent.records.operations import GivenArray, Operations
 from reward_agent.simulation import measures, mujoco_batch, simulation
 from reward_agent.simulation.mujoco_model import make_model
 from reward_agent.simulation.simulation import Expressions, compile_field, list_needed
@@ -48,7 +48,7 @@ def trace_fields(card: EnvCard, fields: Collection[str] | None = None) -> Operat
     needed = list_needed(card, fields)
     model = make_model(card, needed)
     shapes = _list_arrays(model)
-    given = [Given(name=name, shape=shape) for name, shape in shapes.items()]
+    given = [GivenArray(name=name, shape=shape) for name, shape in shapes.items()]
 
     def read(arrays: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         batch = _TracedBatch(model, arrays)

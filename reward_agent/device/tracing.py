@@ -20,7 +20,7 @@ from reward_agent.records.operations import (
     Constant,
     DType,
     Earlier,
-    Given,
+    GivenArray,
     OfType,
     Operations,
     Output,
@@ -40,7 +40,7 @@ class TraceRefusal(Exception):
     """A function that has no form as operations; the text says why."""
 
 
-def trace(function: Function, given: Sequence[Given]) -> Operations:
+def trace(function: Function, given: Sequence[GivenArray]) -> Operations:
     """Return what a function does with tensors by name, as operations.
 
     Raises:
@@ -50,7 +50,7 @@ def trace(function: Function, given: Sequence[Given]) -> Operations:
     return _Reading(given, *graphs).read()
 
 
-def _trace_size(function: Function, given: Sequence[Given], size: int) -> fx.GraphModule:
+def _trace_size(function: Function, given: Sequence[GivenArray], size: int) -> fx.GraphModule:
     names: list[str] = []
 
     def call(*tensors: torch.Tensor) -> list[torch.Tensor]:
@@ -79,7 +79,7 @@ class _Reading:
         large: graph of the second.
     """
 
-    def __init__(self, given: Sequence[Given], small: fx.GraphModule, large: fx.GraphModule):
+    def __init__(self, given: Sequence[GivenArray], small: fx.GraphModule, large: fx.GraphModule):
         self._given, self._small, self._large = given, small, large
         self._numbers: dict[fx.Node, Earlier] = {}
         self._constants: list[Constant] = []

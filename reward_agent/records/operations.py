@@ -60,7 +60,7 @@ class Step(Record):
     keywords: dict[Annotated[str, Field(max_length=40)], Argument] = Field({}, max_length=20)
 
 
-class Given(Record):
+class GivenArray(Record):
     """What is given: ``(rows, *shape)``."""
 
     name: Name
@@ -86,7 +86,7 @@ class Output(Record):
 class Operations(Record):
     """Steps from inputs to outputs."""
 
-    inputs: tuple[Given, ...] = Field(max_length=MOST_INPUTS)
+    inputs: tuple[GivenArray, ...] = Field(max_length=MOST_INPUTS)
     constants: tuple[Constant, ...] = Field((), max_length=MOST_CONSTANTS)
     steps: tuple[Step, ...] = Field(max_length=MOST_STEPS)
     outputs: tuple[Output, ...] = Field(max_length=MOST_INPUTS)

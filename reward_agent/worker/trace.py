@@ -19,7 +19,7 @@ from reward_agent.device.program import ProgramRunner
 from reward_agent.device.tracing import TraceRefusal, read_dtype, trace
 from reward_agent.errors import DataError
 from reward_agent.records.job import PROGRAM_FILE
-from reward_agent.records.operations import Given, Operations, TracedProgram
+from reward_agent.records.operations import GivenArray, Operations, TracedProgram
 from reward_agent.rewards.contract import POTENTIAL_TERM, normalize_term_names
 from reward_agent.rewards.facade import make_globals
 from reward_agent.rewards.guards import Namespace
@@ -68,10 +68,10 @@ class _Tracing:
         self._source, self._gamma = source, gamma
         sizes = {field.name: field.size for field in card.fields}
         self._fields = [
-            Given(name=name, shape=() if sizes[name] is None else (sizes[name],))
+            GivenArray(name=name, shape=() if sizes[name] is None else (sizes[name],))
             for name in find_read_fields(source, card) or ["observation"]
         ]
-        self._action = Given(name="action", shape=(card.n_actions,))
+        self._action = GivenArray(name="action", shape=(card.n_actions,))
         functions = _try("its module", self._load)
         self._adds_end = ENDED not in sizes and any(
             reads_attribute(function, ENDED) for function in functions.values()
@@ -81,7 +81,7 @@ class _Tracing:
 
     def trace(self) -> TracedProgram:
         """Return all of it."""
-        init, memory = None, list[Given]()
+        init, memory = None, list[GivenArray]()
         if self._has_memory:
             init = _trace(self._begin, _name("state.", self._fields))
             memory = _list_outputs(init, "memory.")
@@ -99,9 +99,9 @@ class _Tracing:
             memory = wider
         raise TraceRefusal("the types of its memory change from step to step")
 
-    def _list_step(self) -> list[Given]:
+    def _list_step(self) -> list[GivenArray]:
         states = _name("state.", self._fields) + _name("next_state.", self._fields)
-        return [*states, self._action, Given(name=ENDED, dtype="bool")]
+        return [*states, self._action, GivenArray(name=ENDED, dtype="bool")]
 
     def _load(self) -> dict[str, Callable[..., Any]]:
         """Run the module, anew in each trace: what it keeps must be made in that."""
@@ -154,7 +154,7 @@ class _Tracing:
         return Namespace("state", {"n_sims": len(ended), **fields})
 
 
-def _trace(function: Callable[[Tensors], Tensors], given: Sequence[Given]) -> Operations:
+def _trace(function: Callable[[Tensors], Tensors], given: Sequence[GivenArray]) -> Operations:
     operations: Operations = _try("the program", lambda: trace(function, given))
     return operations
 
@@ -189,7 +189,7 @@ def _explain(error: Exception) -> str:
     return f"fails on a device: {text[:300]}"
 
 
-def _name(prefix: str, given: Sequence[Given]) -> list[Given]:
+def _name(prefix: str, given: Sequence[GivenArray]) -> list[GivenArray]:
     return [item.model_copy(update={"name": prefix + item.name}) for item in given]
 
 
@@ -218,20 +218,20 @@ def _name_memory(memory: Any, rows: int) -> Tensors:
     return named
 
 
-def _list_outputs(operations: Operations, prefix: str) -> list[Given]:
+def _list_outputs(operations: Operations, prefix: str) -> list[GivenArray]:
     """Return outputs as the inputs that they are in the next step."""
     try:
         shapes = Runner(operations, 61, "cpu").shapes
     except DataError as error:
         raise TraceRefusal(error.message) from error
     return [
-        Given(name=name, shape=tuple(tensor.shape[1:]), dtype=read_dtype(tensor.dtype))
+        GivenArray(name=name, shape=tuple(tensor.shape[1:]), dtype=read_dtype(tensor.dtype))
         for name, tensor in shapes.items()
         if name.startswith(prefix)
     ]
 
 
-def _widen(before: Sequence[Given], after: Sequence[Given]) -> list[Given]:
+def _widen(before: Sequence[GivenArray], after: Sequence[GivenArray]) -> list[GivenArray]:
     """Return memory in types that hold what it is before and after a step."""
     later = {item.name: item for item in after}
     if {item.name: item.shape for item in before} != {n: i.shape for n, i in later.items()}:
