@@ -101,6 +101,10 @@ class TrainJob(Job):
         None, description="of initial.safetensors, the policy that the training begins with"
     )
 
+    def digest(self) -> str:
+        """Return its identity: how long this machine may take for it is no part of that."""
+        return super(TrainJob, self.model_copy(update={"most_s": None})).digest()
+
     def make_control(self) -> tuple[Job, dict[str, bytes]]:
         """Return the first slice of a training that pays nothing."""
         source = IDLE_PROGRAM.encode()

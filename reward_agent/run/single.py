@@ -191,6 +191,7 @@ def train(
 
     Raises:
         DataError: the program is refused, or its training failed.
+        UsageError: it begins episodes at an event of a run.
     """
     card, spec = _find(env, task)
     settings = resolve(card, options)
@@ -203,6 +204,13 @@ def train(
     folder = folder.absolute()
     training_dir = folder / "training"
     with open_lab(card, settings, choose_metric(card, spec, metric)) as lab:
+        choices = lab.read_choices(program.source)
+        if events := [start.event for start in choices.starts if start.event]:
+            raise UsageError(
+                f"the program begins episodes at {events[0]!r} of a run's best ones, and a single "
+                "training has no run",
+                "design --from FILE begins a run with it; or leave that start out",
+            )
         try_own_card(lab)
         request = make_training(lab, program, training_dir, settings.seed, until=settings.steps)
         report = None if on_progress is None else lambda _, row: on_progress(row)
@@ -212,7 +220,7 @@ def train(
             raise DataError(f"the training ended: {finish.outcome}", f"see {training_dir}")
         snapshots = finish.result.snapshots
         evaluated = _evaluate(lab, spec, training_dir, snapshots, folder / "evaluation")
-    algo = lab.choose_card(lab.read_choices(program.source)).learner.algo
+    algo = lab.choose_card(choices).learner.algo
     return Trained(folder, algo, finish.result, evaluated)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -56,15 +57,7 @@ def list_flights(card: EnvCard, episode: Episode) -> list[Motion]:
             values[f"{column.name}, landing"] = float(column.read(episode)[stop - 1])
         has_landed = stop <= episode.n_steps
         end = ", ".join(list_touching(card, episode, stop)) if has_landed else "in the air"
-        flights.append(
-            Motion(
-                kind="flight",
-                start_s=start * dt,
-                duration_s=(stop - start) * dt,
-                values=values,
-                end=end,
-            )
-        )
+        flights.append(_make_motion("flight", start * dt, stop * dt, values, end))
     return flights
 
 
@@ -118,12 +111,15 @@ def _list_approaches(card: EnvCard, episode: Episode) -> list[Motion]:
             elif measure is not None:
                 change = measure.read(episode)[start:stop] - measure.read(episode)[0]
                 values[f"{measure.name} moved"] = float(change[np.argmax(np.abs(change))])
-        approaches.append(
-            Motion(
-                kind="approach",
-                start_s=start * dt,
-                duration_s=(stop - start) * dt,
-                values=values,
-            )
-        )
+        approaches.append(_make_motion("approach", start * dt, stop * dt, values))
     return approaches
+
+
+def _make_motion(
+    kind: Literal["flight", "approach"],
+    start_s: float,
+    stop_s: float,
+    values: dict[str, float],
+    end: str = "",
+) -> Motion:
+    return Motion(kind=kind, start_s=start_s, duration_s=stop_s - start_s, values=values, end=end)

@@ -123,6 +123,12 @@ def test_how_far_a_training_goes_is_not_part_of_which_it_is() -> None:
     assert make_training(50).digest() != make_training(50).model_copy(update={"seed": 4}).digest()
 
 
+def test_how_long_a_training_may_take_is_not_part_of_which_it_is() -> None:
+    assert (
+        make_training(50).model_copy(update={"most_s": 9.0}).digest() == make_training(50).digest()
+    )
+
+
 def test_what_a_job_reads_is_part_of_which_it_is() -> None:
     job = RelabelJob(card=CARD, program_sha256="1" * 64)
     first, again, other = (

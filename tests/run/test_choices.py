@@ -6,8 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 import reward_agent
+from reward_agent.errors import UsageError
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.learning.policy import load_policy
 from reward_agent.records.disk import read_record, write_record
@@ -132,6 +134,14 @@ def test_a_round_keeps_the_states_of_the_best_before_it(tmp_path: Path) -> None:
     assert record_states(run, 1) == ("take-off",)
     assert read_states(tmp_path / "round-1") == found
     assert record_states(run, 0) == ()  # there was none before it
+
+
+def test_a_single_training_has_no_run_whose_events_it_could_begin_at(tmp_path: Path) -> None:
+    body = "def compute_reward(state, action, next_state):\n    return 0.0 * action[:, 0], {}\n"
+    entry = '{"share": 0.5, "until": 1, "from": "event:take-off"}'
+    with pytest.raises(UsageError, match=r"begins episodes at 'take-off'.*no run") as caught:
+        reward_agent.train("hopper", "jump", f"STARTS = [{entry}]\n{body}", folder=tmp_path)
+    assert "design --from FILE" in caught.value.remedy
 
 
 def test_a_training_is_another_by_the_states_that_it_begins_in(tmp_path: Path) -> None:
