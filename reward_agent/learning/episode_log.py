@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from reward_agent.simulation.simulation import Simulation
 from reward_agent.simulation.state import FloatArray, State
 
-# Of the steps, so many are read for it: to read more fields costs some percent of a step.
-_SHARE = 0.1
+# Of the steps, so many are read for it: to read more fields costs about a tenth of a step.
+_SHARE, _LEAST_WINDOWS = 0.05, 10
 # Numbers that are kept, 16 MB.
 _MOST_NUMBERS = 4_000_000
 # Rows that nobody needs any more are dropped when there are so many.
@@ -67,7 +67,9 @@ class EpisodeLog:
         self._simulation, self._shown = simulation, tuple(shown)
         n_columns = sum(card.field(name).size or 1 for name in fields) + card.n_actions
         self._share = min(_SHARE, _MOST_NUMBERS / (n_columns * total_timesteps))
-        self._window = card.max_episode_steps // 8
+        # Several in a training, however short it is.
+        most = self._share * total_timesteps / n_sims / _LEAST_WINDOWS
+        self._window = max(1, min(card.max_episode_steps // 8, round(most)))
         self._no_action = np.zeros((n_sims, card.n_actions))
         self._rows: list[NDArray[np.float32]] = []
         # Of the episode under way, the row of its first state; -1: it is not recorded.
