@@ -164,7 +164,7 @@ def _open_report(runs_dir: Path | None) -> None:
 def _show_estimate(
     env: str | None, task: str | None, runs_dir: Path | None, as_json: bool, settings: Any
 ) -> None:
-    from reward_agent.cli.display import show_estimate
+    from reward_agent.cli.costs import show_estimate
     from reward_agent.run.estimate import estimate_design
 
     estimated = estimate_design(env, task, runs_dir=runs_dir, **settings)

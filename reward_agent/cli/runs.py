@@ -136,7 +136,7 @@ def costs_command(
     as_json: Json = False,
 ) -> None:
     """Show what a run paid its language model: by agent, by round, by call."""
-    from reward_agent.cli.display import show_calls, show_costs
+    from reward_agent.cli.costs import show_calls, show_costs
     from reward_agent.llm.budget import summarise_costs
     from reward_agent.llm.replies import read_calls
     from reward_agent.records.store import load_run
@@ -163,7 +163,7 @@ def replies_command(
     as_json: Json = False,
 ) -> None:
     """Show what a run asked its language model, and what it was answered."""
-    from reward_agent.cli.display import show_replies
+    from reward_agent.cli.costs import show_replies
     from reward_agent.llm.replies import read_replies
     from reward_agent.records.store import load_run
 

@@ -54,8 +54,8 @@ from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.store import Winner
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, Metric, write_results
+from reward_agent.run.drawing import film
 from reward_agent.run.estimate import expect_round
-from reward_agent.run.evaluate import film
 from reward_agent.run.handover import make_winner
 from reward_agent.run.judge import judge_policy
 from reward_agent.run.metric import begin_change, change_metric, is_changing

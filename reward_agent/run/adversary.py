@@ -20,7 +20,8 @@ from reward_agent.records.settings import RunSettings
 from reward_agent.records.training_jobs import ClimbJob
 from reward_agent.records.trial import TrialRow
 from reward_agent.run.active import ActiveRun, Metric, copy_into
-from reward_agent.run.evaluate import EVALUATION_SEED, EvaluationPlan, evaluate_policies, film
+from reward_agent.run.drawing import film
+from reward_agent.run.evaluate import EVALUATION_SEED, EvaluationPlan, evaluate_policies
 from reward_agent.run.judge import judge_evaluation
 from reward_agent.run.train import name_finish
 from reward_agent.types import RewardProgram, TrainingResult

@@ -6,40 +6,31 @@ Children that hold no reward program score it; a child that may use the graphics
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
 import numpy as np
 
-from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import METRIC_FILE
-from reward_agent.errors import DataError, JobError
 from reward_agent.evaluation.arrays import MAX_RECORDING_BYTES
 from reward_agent.evaluation.scoring import list_contenders
-from reward_agent.evaluation.trajectories import Trajectories, join_trajectories
+from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.executors.journal import read_exit
 from reward_agent.files import read_capped, remove
 from reward_agent.learning.policy import MAX_POLICY_BYTES, check_policy
 from reward_agent.records.disk import read_optional, write_record, write_text
 from reward_agent.records.exploration import Exploration
-from reward_agent.records.film_jobs import FilmJob, FilmResult, FilmStyle
 from reward_agent.records.job import (
     CHECKPOINT_FILE,
-    FOOTAGE_FILE,
     JOB_FILE,
     MEMORY_FILE,
-    MP4_FILE,
     PROGRAM_FILE,
     RESULT_FILE,
-    STRIP_FILE,
     TRAJECTORIES_FILE,
-    VIDEO_FILE,
-    Behaviour,
 )
 from reward_agent.records.jobs import digest_files
-from reward_agent.records.judgement import SHOWN, Shown, name_shown
+from reward_agent.records.judgement import SHOWN
 from reward_agent.records.scoring_jobs import (
     EvaluateJob,
     EvaluateResult,
@@ -50,29 +41,23 @@ from reward_agent.records.scoring_jobs import (
     ScoreJob,
     ScoreResult,
 )
-from reward_agent.records.store import Candidate, rank_candidates
-from reward_agent.records.training_jobs import KnownEpisode
+from reward_agent.records.store import Candidate
 from reward_agent.run.active import ActiveRun, Lab, copy_into
+from reward_agent.run.drawing import film
 from reward_agent.run.starts import note_starts
 from reward_agent.run.train import Entrant
 from reward_agent.summary.memory import read_memory
 from reward_agent.summary.summary import TrajectorySummary, render_summary, summarise
-from reward_agent.text import name_round
 from reward_agent.types import (
-    EpisodeName,
     Evaluation,
     ProbeReport,
     RewardProgram,
     Snapshot,
     TrainingResult,
-    VideoQuality,
     name_failure,
     rank_value,
 )
 
-# Stored episodes that a new program is tried on; more would only repeat what they show.
-MAX_STORED_EPISODES = 32
-_LEAST_STORED = 4
 # Seeds of evaluations: far from the seeds of trainings, and apart from each other.
 EVALUATION_SEED = 1_000_000
 RUNG_SEED, HELD_SEED = 2_000_000, 2_500_000
@@ -88,32 +73,6 @@ HOLDING = 0.9
 N_FINALISTS = 2
 # Episodes that are kept to be drawn: median, best, worst, upper quartile.
 N_FILMED = 4
-# What a run's films look like, and how many of these they show: four lie two by two.
-STYLES: dict[VideoQuality, FilmStyle] = {
-    "low": FilmStyle(size="270p", frames_per_s=12.5),
-    "normal": FilmStyle(),
-    "high": FilmStyle(),
-}
-_MEDIAN: tuple[EpisodeName, ...] = ("median",)
-_SHOWN: dict[VideoQuality, tuple[EpisodeName, ...]] = {
-    "low": _MEDIAN,
-    "normal": _MEDIAN,
-    "high": ("median", "best", "worst", "upper quartile"),
-}
-# The report takes smaller ones only.
-MAX_FILM_BYTES = 64 * 2**20
-_OF_THE_FILM = set(FilmResult.model_fields) - {"schema_version"}
-
-# What drew the first film of this process, by back end: it takes half a second to find.
-_found: dict[str, str] = {}
-
-
-@dataclass(frozen=True)
-class StoredEpisodes:
-    """Recorded episodes of earlier candidates with their trusted scores."""
-
-    trajectories: Trajectories
-    known: tuple[KnownEpisode, ...]
 
 
 @dataclass(frozen=True)
@@ -429,149 +388,6 @@ def describe_terms(result: TrainingResult) -> str:
     ranked = sorted(shares, key=lambda name: -shares[name])[:3]
     told = ", ".join(f"{name} {shares[name]:.0%}" for name in ranked)
     return f"pay in training: {told}" if told else ""
-
-
-def collect_episodes(run: ActiveRun, candidates: Sequence[Candidate]) -> StoredEpisodes | None:
-    """Gather recorded episodes and their scores, as many of each candidate; None where none is.
-
-    The best known policy, and the best and the worst of the last round, are told by name.
-    """
-    scored = [c for c in candidates if _is_scored(c) and _find_recording(run, c).is_file()]
-    if not scored:
-        return None
-    n_each = max(_LEAST_STORED, MAX_STORED_EPISODES // len(scored))
-    kept = scored[-(MAX_STORED_EPISODES // n_each) :]
-    best = rank_candidates(scored)[0]
-    scored = kept if best in kept else [best, *kept[1:]]
-    names = _name_policies(scored)
-    parts: list[Trajectories] = []
-    known: list[KnownEpisode] = []
-    for candidate in scored:
-        assert candidate.evaluation is not None
-        parts.append(Trajectories.load(_find_recording(run, candidate)).keep(n_each))
-        known += [
-            KnownEpisode(
-                name=names.get(candidate.id, ""),
-                policy=candidate.id,
-                task_score=episode.task_score,
-                success=episode.success,
-            )
-            for episode in candidate.evaluation.episodes[:n_each]
-        ]
-    return StoredEpisodes(join_trajectories(parts), tuple(known))
-
-
-def _is_scored(candidate: Candidate) -> bool:
-    episodes = candidate.evaluation.episodes if candidate.evaluation else ()
-    return bool(episodes) and all(episode.task_score is not None for episode in episodes)
-
-
-def _find_recording(run: ActiveRun, candidate: Candidate) -> Path:
-    folder = run.store.evaluation_dir(candidate.iteration, candidate.id, run.settings.seed)
-    return folder / TRAJECTORIES_FILE
-
-
-def _name_policies(candidates: Sequence[Candidate]) -> dict[str, str]:
-    """Return what to call the policies that are shown by themselves, by candidate."""
-    ranked = rank_candidates(candidates)
-    last = [c for c in ranked if c.iteration == max(item.iteration for item in ranked)]
-    names = {last[-1].id: f"worst policy of {name_round(last[-1].iteration)} ({last[-1].id})"}
-    names[last[0].id] = f"best policy of {name_round(last[0].iteration)} ({last[0].id})"
-    if ranked[0].iteration != last[0].iteration:
-        names[ranked[0].id] = f"best policy so far ({ranked[0].id})"
-    return names
-
-
-def film(lab: Lab, folder: Path, evaluated: EvaluateResult) -> EvaluateResult:
-    """Film what an evaluation left in its folder, put the film beside it, and note it there.
-
-    What fails costs the film: the result then says why there is none.
-    """
-    try:
-        found = draw(lab, folder)
-        changes = found.model_dump(include=_OF_THE_FILM)
-    except (DataError, JobError, FileNotFoundError) as error:
-        changes = {"video_note": str(error)}
-    remove(folder / "film")
-    filmed = evaluated.model_copy(update=changes)
-    write_record(folder / RESULT_FILE, filmed)
-    return filmed
-
-
-def film_extremes(lab: Lab, folder: Path) -> None:
-    """Film the best and the worst episode that an evaluation kept in its folder, once.
-
-    Where they are the median one, were not kept or cannot be drawn there is no film of them.
-    """
-    for shown in SHOWN:
-        files = [folder / name_shown(name, shown) for name in (VIDEO_FILE, MP4_FILE)]
-        if shown == "median" or any(file.is_file() for file in files):
-            continue
-        with suppress(DataError, JobError, FileNotFoundError):
-            draw(lab, folder, shown)
-    remove(folder / "film")
-
-
-def find_known_renderer(card: EnvCard) -> str:
-    """Return what drew the first film of this process; '' if there was none yet."""
-    return _found.get(card.model.backend, "")
-
-
-def draw_sheet(lab: Lab, folder: Path) -> Path | None:
-    """Return the strips of the episodes whose footage lies in a folder, drawn once.
-
-    None where there is no footage, or where nothing can be drawn.
-    """
-    path = folder / STRIP_FILE
-    if not path.is_file():
-        try:
-            draw(lab, folder, is_sheet=True)
-        except (DataError, JobError, FileNotFoundError):
-            return None
-        remove(folder / "film")
-    return path if path.is_file() else None
-
-
-def draw(
-    lab: Lab,
-    folder: Path,
-    shown: Shown = "median",
-    *,
-    episodes: Sequence[Behaviour] = (),
-    is_sheet: bool = False,
-) -> FilmResult:
-    """Run the child and take its files over, under the names of the episode that they show.
-
-    Args:
-        lab: the environment, and how large films are.
-        folder: where the footage lies.
-        shown: which episode of an evaluation.
-        episodes: of a footage of behaviours, which.
-        is_sheet: whether strips of all are wanted, and no film.
-
-    Raises:
-        DataError: there is no such episode.
-        JobError: the child ended without a result.
-        FileNotFoundError: there is no footage.
-    """
-    film_dir, backend, quality = folder / "film", lab.card.model.backend, lab.settings.video_quality
-    files = {FOOTAGE_FILE: read_capped(folder / FOOTAGE_FILE, MAX_FILM_BYTES)}
-    job = FilmJob(
-        card=lab.card,
-        style=STYLES["low" if is_sheet else quality],
-        episodes=tuple(episodes) or (_SHOWN[quality] if shown == "median" else (shown,)),
-        renderer=find_known_renderer(lab.card),
-        is_sheet=is_sheet,
-    )
-    job_exit = lab.run_job(job, film_dir, files)
-    assert isinstance(job_exit.result, FilmResult)
-    found = job_exit.result
-    for name in filter(None, (found.video_file, found.mp4_file, found.strip_file)):
-        film = read_capped(film_dir / name, MAX_FILM_BYTES)
-        copy_into(folder, {name_shown(name, shown): film})
-    if found.strip_file:
-        _found[backend] = found.renderer
-    return found
 
 
 def _summarise(

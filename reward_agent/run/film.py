@@ -19,7 +19,7 @@ from reward_agent.records.store import (
     rank_candidates,
 )
 from reward_agent.report.view import place_film
-from reward_agent.run.evaluate import MAX_FILM_BYTES
+from reward_agent.run.drawing import MAX_FILM_BYTES
 from reward_agent.run.resume import read_own
 from reward_agent.run.single import open_lab, resolve
 from reward_agent.types import EpisodeName, FilmFormat

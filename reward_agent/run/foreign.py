@@ -46,8 +46,10 @@ def read_any_policy(
     """
     content = _read(path, MAX_SB3_BYTES)
     if content.startswith(b"PK"):
-        files = {GIVEN_FILE: content} | _read_statistics(path, statistics, tell)
-        return _convert(path, files, lab, activation)
+        normalised_by, told = _read_statistics(path, statistics)
+        policy = _convert(path, {GIVEN_FILE: content} | normalised_by, lab, activation)
+        tell(told)  # of a policy that could be read
+        return policy
     try:
         parse_policy(content)
     except DataError as error:
@@ -69,19 +71,16 @@ def _read(path: Path, limit: int) -> bytes:
         ) from error
 
 
-def _read_statistics(
-    path: Path, given: Path | None, tell: Callable[[str], None]
-) -> dict[str, bytes]:
-    """Return what a zip's observations are normalised by, as a file of the job that reads it."""
+def _read_statistics(path: Path, given: Path | None) -> tuple[dict[str, bytes], str]:
+    """Return what a zip's observations are normalised by, as a file of a job, and say so."""
     found = given or _find_statistics(path)
     if found is not None:
-        tell(f"its observations are normalised by {found}")
-        return {STATISTICS_FILE: _read(found, MAX_SB3_BYTES)}
-    tell(
+        told = f"its observations are normalised by {found}"
+        return {STATISTICS_FILE: _read(found, MAX_SB3_BYTES)}, told
+    return {}, (
         "its observations go in as they are: if it was trained within a VecNormalize, give that "
         "one's statistics with --statistics"
     )
-    return {}
 
 
 def _convert(

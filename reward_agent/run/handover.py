@@ -22,7 +22,8 @@ from reward_agent.records.store import (
     Winner,
 )
 from reward_agent.run.active import ActiveRun, copy_into
-from reward_agent.run.evaluate import EvaluationPlan, evaluate_policies, film, film_extremes
+from reward_agent.run.drawing import film, film_extremes
+from reward_agent.run.evaluate import EvaluationPlan, evaluate_policies
 from reward_agent.types import Evaluation, Snapshot
 
 # Where the best policies of a run are tried against each other, on seeds of their own.

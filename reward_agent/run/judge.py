@@ -32,7 +32,7 @@ from reward_agent.records.judgement import (
 from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.store import Candidate, Winner, rank_candidates
 from reward_agent.run.active import ActiveRun, Lab, copy_into
-from reward_agent.run.evaluate import MAX_FILM_BYTES, find_known_renderer
+from reward_agent.run.drawing import MAX_FILM_BYTES, find_known_renderer
 from reward_agent.threads import map_threads
 from reward_agent.types import EpisodeScore, Evaluation, Usage
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reward_agent.evaluation.trajectories import Trajectories, join_trajectories
 from reward_agent.files import remove
 from reward_agent.records.job import (
     BEHAVIOURS_DIR,
@@ -15,14 +16,26 @@ from reward_agent.records.job import (
     STATES_FILE,
     TRAJECTORIES_FILE,
 )
-from reward_agent.records.store import Candidate
+from reward_agent.records.store import Candidate, rank_candidates
 from reward_agent.records.training_jobs import KnownEpisode, ProbeJob
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.behaviours import RecordedBehaviours, record_behaviours, score_behaviours
-from reward_agent.run.evaluate import StoredEpisodes, collect_episodes
 from reward_agent.run.starts import count_states, read_states, try_unaided
 from reward_agent.sandbox.runner import JobExit
+from reward_agent.text import name_round
 from reward_agent.types import Finding, ProbeReport, RewardProgram
+
+# Stored episodes that a new program is tried on; more would only repeat what they show.
+MAX_STORED_EPISODES = 32
+_LEAST_STORED = 4
+
+
+@dataclass(frozen=True)
+class StoredEpisodes:
+    """Recorded episodes of earlier candidates with their trusted scores."""
+
+    trajectories: Trajectories
+    known: tuple[KnownEpisode, ...]
 
 
 @dataclass(frozen=True)
@@ -105,3 +118,54 @@ def read_probe(program: RewardProgram, job_exit: JobExit) -> ProbeReport:
         remedy="use less time and memory; do nothing but arithmetic on the arguments",
     )
     return ProbeReport(program_sha256=program.sha256, findings=(finding,))
+
+
+def collect_episodes(run: ActiveRun, candidates: Sequence[Candidate]) -> StoredEpisodes | None:
+    """Gather recorded episodes and their scores, as many of each candidate; None where none is.
+
+    The best known policy, and the best and the worst of the last round, are told by name.
+    """
+    scored = [c for c in candidates if _is_scored(c) and _find_recording(run, c).is_file()]
+    if not scored:
+        return None
+    n_each = max(_LEAST_STORED, MAX_STORED_EPISODES // len(scored))
+    kept = scored[-(MAX_STORED_EPISODES // n_each) :]
+    best = rank_candidates(scored)[0]
+    scored = kept if best in kept else [best, *kept[1:]]
+    names = _name_policies(scored)
+    parts: list[Trajectories] = []
+    known: list[KnownEpisode] = []
+    for candidate in scored:
+        assert candidate.evaluation is not None
+        parts.append(Trajectories.load(_find_recording(run, candidate)).keep(n_each))
+        known += [
+            KnownEpisode(
+                name=names.get(candidate.id, ""),
+                policy=candidate.id,
+                task_score=episode.task_score,
+                success=episode.success,
+            )
+            for episode in candidate.evaluation.episodes[:n_each]
+        ]
+    return StoredEpisodes(join_trajectories(parts), tuple(known))
+
+
+def _is_scored(candidate: Candidate) -> bool:
+    episodes = candidate.evaluation.episodes if candidate.evaluation else ()
+    return bool(episodes) and all(episode.task_score is not None for episode in episodes)
+
+
+def _find_recording(run: ActiveRun, candidate: Candidate) -> Path:
+    folder = run.store.evaluation_dir(candidate.iteration, candidate.id, run.settings.seed)
+    return folder / TRAJECTORIES_FILE
+
+
+def _name_policies(candidates: Sequence[Candidate]) -> dict[str, str]:
+    """Return what to call the policies that are shown by themselves, by candidate."""
+    ranked = rank_candidates(candidates)
+    last = [c for c in ranked if c.iteration == max(item.iteration for item in ranked)]
+    names = {last[-1].id: f"worst policy of {name_round(last[-1].iteration)} ({last[-1].id})"}
+    names[last[0].id] = f"best policy of {name_round(last[0].iteration)} ({last[0].id})"
+    if ranked[0].iteration != last[0].iteration:
+        names[ranked[0].id] = f"best policy so far ({ranked[0].id})"
+    return names

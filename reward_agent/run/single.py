@@ -35,12 +35,12 @@ from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.source import defines_reward, parse_source
 from reward_agent.run.active import NO_METRIC, Lab, Metric, try_own_card
 from reward_agent.run.behaviours import describe_pose, record_behaviours, score_behaviours
+from reward_agent.run.drawing import film
 from reward_agent.run.evaluate import (
     EVALUATION_SEED,
     N_FILMED,
     EvaluationPlan,
     evaluate_policies,
-    film,
 )
 from reward_agent.run.foreign import read_any_policy
 from reward_agent.run.probe import Recordings, run_probe

@@ -29,7 +29,7 @@ from reward_agent.records.trial import TRIAL_FILE, MetricTrial, RowKind, TrialRo
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.adversary import Climb, climb_metric
 from reward_agent.run.behaviours import record_behaviours
-from reward_agent.run.evaluate import draw_sheet
+from reward_agent.run.drawing import draw_sheet
 from reward_agent.types import EpisodeScore, Finding, RewardProgram
 
 # What is recorded and is no end of an actuator.

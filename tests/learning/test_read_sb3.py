@@ -26,6 +26,7 @@ from reward_agent.learning.policy import load_policy
 from reward_agent.learning.read_sb3 import read_policy, run
 from reward_agent.records.drafting_jobs import ReadSb3Job, ReadSb3Result
 from reward_agent.records.job import GIVEN_FILE, POLICY_FILE, STATISTICS_FILE
+from reward_agent.run.foreign import read_any_policy
 
 CARD = load_env("hopper")
 RELU = {"activation_fn": torch.nn.ReLU, "net_arch": [16, 8]}
@@ -282,3 +283,13 @@ def test_statistics_that_are_none_are_refused(
     file = io.BytesIO()
     np.savez(file, **arrays)
     assert read(pack(entries), tmp_path, file.getvalue()).refusal
+
+
+def test_of_a_zip_that_cannot_be_read_nothing_is_assumed_aloud(tmp_path: Path) -> None:
+    refused = SimpleNamespace(result=ReadSb3Result(refusal="its activation is ELU", remedy="say"))
+    lab: Any = SimpleNamespace(card=CARD, run_job=lambda *_: refused)
+    (tmp_path / "model.zip").write_bytes(b"PK")
+    told: list[str] = []
+    with pytest.raises(DataError, match="ELU"):
+        read_any_policy(tmp_path / "model.zip", lab, None, None, told.append)
+    assert told == []
