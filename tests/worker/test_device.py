@@ -9,19 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.trainings import ALIVE, FAILS, SMALL
+from support.trainings import ALIVE, SMALL
 
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import METRIC_FILE, load_task, read_task_metric
 from reward_agent.learning.policy import load_policy
 from reward_agent.records.device import DeviceReply, DeviceRequest, DeviceTraining
-from reward_agent.records.jobs import (
-    CHECKPOINT_FILE,
-    PROGRAM_FILE,
-    PROGRESS_FILE,
-    EvaluateJob,
-    TrainJob,
-)
+from reward_agent.records.job import CHECKPOINT_FILE, PROGRAM_FILE, PROGRESS_FILE
+from reward_agent.records.scoring_jobs import EvaluateJob
+from reward_agent.records.training_jobs import TrainJob
 from reward_agent.sandbox.runner import read_result
 from reward_agent.types import RewardProgram, TrainingResult
 from reward_agent.worker import evaluate
@@ -38,6 +34,11 @@ CARD = load_env("inverted_pendulum")
 PRODUCT = SMALL.get("n_envs") * SMALL.get("n_steps")
 STEPS = 30 * PRODUCT
 WIDE = ALIVE % 0.3
+FAILS = """
+def compute_reward(state, action, next_state):
+    root = np.sqrt(next_state.pole_angle - 5.0)
+    return root, {"root": root}
+"""
 
 
 def make_training(
