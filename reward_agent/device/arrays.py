@@ -46,7 +46,15 @@ class _Ufunc:
         """Return what NumPy's function does."""
         if not keywords and all(type(value) in _NUMBERS for value in args):
             return np.asarray(getattr(np, self._name)(*args)).item()
-        return self._function(*args, **keywords)
+        out, where = keywords.pop("out", None), keywords.pop("where", None)
+        values = self._function(*args, **keywords)
+        kept = out[0] if isinstance(out, tuple) else out
+        if where is not None and where is not True:
+            values = tnp.where(where, values, values if kept is None else kept)
+        if kept is None:
+            return values
+        kept[...] = values
+        return kept
 
     def outer(self, first: Any, second: Any) -> Any:
         """Return it of each pair of two."""

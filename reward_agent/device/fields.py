@@ -25,6 +25,7 @@ import torch._numpy as tnp
 from mujoco.batch import DATA_FIELDS
 
 from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.sources import Drawn, Source
 from reward_agent.device.arrays import NUMPY, MixedNumpy, rebind
 from reward_agent.device.operations import Runner
 from reward_agent.device.tracing import TraceRefusal, drop_unused, trace
@@ -32,7 +33,7 @@ from reward_agent.errors import DataError
 from reward_agent.records.operations import GivenArray, Operations
 from reward_agent.simulation import measures, mujoco_batch, simulation
 from reward_agent.simulation.mujoco_model import make_model
-from reward_agent.simulation.simulation import Expressions, compile_field, list_needed
+from reward_agent.simulation.simulation import Expressions, Reader, compile_field, list_needed
 
 OUTSIDE = "is_outside"
 # Divides what has no direction, in single precision.
@@ -128,8 +129,17 @@ def _read_fields(
     compile_measured = rebind(mujoco_batch, mixed, **own)["compile_measured"]
     known = {"simulation": rebind(simulation, mixed), "measures": geometry}
     floors = card.model.floors
+
+    def compile_leaf(source: Source) -> Reader:
+        if isinstance(source, Drawn):
+            raise DataError(
+                "what an episode draws cannot be computed on a device", "train it with --device cpu"
+            )
+        reader: Reader = compile_measured(source, batch, floors)
+        return reader
+
     expressions = Expressions(
-        lambda source: compile_measured(source, batch, floors),
+        compile_leaf,
         {name: _rebound(function, known) for name, function in simulation.FUNCTIONS.items()},
     )
     fields = {}

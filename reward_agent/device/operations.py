@@ -26,25 +26,27 @@ from reward_agent.rewards.language import split_names
 # from those of the inputs. Nothing that makes a view by hand, draws, reads a file or waits.
 ALLOWED = split_names(
     """
-    _to_copy _unsafe_view abs acos acosh add.Tensor alias_copy all all.dim amax amin any any.dim
-    arange arange.start argmax argmin asin asinh atan atan2 atanh bitwise_and.Tensor bitwise_not
-    bitwise_or.Tensor bitwise_xor.Tensor bmm cat ceil clamp.Tensor clone constant_pad_nd copy
-    copysign.Tensor cos cosh cumprod cumsum diagonal_copy div.Tensor div.Tensor_mode dot eq.Scalar
-    eq.Tensor erf exp exp2 expand expand_copy expm1 flip floor floor_divide fmax fmin fmod.Tensor
-    full full_like gather ge.Scalar ge.Tensor gt.Scalar gt.Tensor heaviside hypot index.Tensor
-    index_put isfinite isinf isnan le.Scalar le.Tensor lerp.Tensor lift_fresh_copy
-    linalg_vector_norm log log10 log1p log2 logaddexp logical_and logical_not logical_or
-    logical_xor lt.Scalar lt.Tensor masked_fill.Scalar maximum mean mean.dim minimum mm mul.Scalar
-    mul.Tensor mv nan_to_num ne.Scalar ne.Tensor neg ones ones_like permute_copy pow.Scalar
-    pow.Tensor_Scalar pow.Tensor_Tensor prod.dim_int reciprocal remainder.Tensor repeat roll round
-    rsqrt scalar_tensor searchsorted.Tensor select_copy.int select_scatter sgn sign sin sinc sinh
-    slice.Tensor slice_copy.Tensor slice_scatter sort sort.stable split_with_sizes_copy sqrt square
-    squeeze.dim squeeze_copy.dim stack std.correction sub.Tensor sum sum.dim_IntList t_copy tan
-    tanh transpose_copy.int trunc unbind_copy.int unsqueeze_copy var.correction view view_copy
-    where.self zeros zeros_like
+    _to_copy _unsafe_view abs acos acosh add.Scalar add.Tensor alias_copy all all.dim amax amin any
+    any.dim arange arange.start arange.start_step argmax argmin asin asinh atan atan2 atanh
+    bitwise_and.Scalar bitwise_and.Tensor bitwise_not bitwise_or.Scalar bitwise_or.Tensor
+    bitwise_xor.Tensor bmm cat ceil clamp.Tensor clone constant_pad_nd copy copysign.Tensor cos
+    cosh cumprod cumsum detach_copy diagonal_copy diagonal_scatter div.Scalar div.Tensor
+    div.Tensor_mode dot eq.Scalar eq.Tensor erf exp exp2 expand expand_copy expm1 fill.Scalar flip
+    floor floor_divide fmax fmin fmod.Tensor full full_like gather ge.Scalar ge.Tensor gt.Scalar
+    gt.Tensor heaviside hypot index.Tensor index_put isfinite isinf isnan le.Scalar le.Tensor
+    lerp.Tensor lift lift_fresh_copy linalg_vector_norm log log10 log1p log2 logaddexp logical_and
+    logical_not logical_or logical_xor lt.Scalar lt.Tensor masked_fill.Scalar maximum mean mean.dim
+    minimum mm mul.Scalar mul.Tensor mv nan_to_num ne.Scalar ne.Tensor neg ones ones_like permute
+    permute_copy pow.Scalar pow.Tensor_Scalar pow.Tensor_Tensor prod.dim_int reciprocal
+    remainder.Scalar remainder.Tensor repeat roll round rsqrt scalar_tensor searchsorted.Tensor
+    select.int select_copy.int select_scatter sgn sign sin sinc sinh slice.Tensor slice_copy.Tensor
+    slice_scatter sort sort.stable split_with_sizes_copy sqrt square squeeze squeeze.dim
+    squeeze_copy.dim stack std.correction sub.Scalar sub.Tensor sum sum.dim_IntList t t_copy tan
+    tanh transpose.int transpose_copy.int trunc unbind_copy.int unsqueeze unsqueeze_copy
+    var.correction view view_copy where.self zeros zeros_like
     """
 )
-_FACTORIES = frozenset({"full", "zeros", "ones", "scalar_tensor", "arange", "arange.start"})
+_FACTORIES = split_names("full zeros ones scalar_tensor arange arange.start arange.start_step")
 # Of one result, and of all together: 8 MB and 400 MB of float32.
 MOST_NUMBERS, MOST_NUMBERS_IN_ALL = 2_000_000, 100_000_000
 _MOST_PARTS = 100

@@ -6,6 +6,7 @@ two is the number of rows; one that depends on a number in the arrays ends the t
 
 from __future__ import annotations
 
+import logging
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -34,6 +35,10 @@ Function = Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
 _SIZES = (61, 67)
 # Where and how an array lies is decided where the operations run.
 _PLACES = frozenset({"device", "layout", "pin_memory", "memory_format"})
+
+
+# What it cannot trace it logs with its whole stack; the refusal says it.
+logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)
 
 
 class TraceRefusal(Exception):

@@ -26,13 +26,13 @@ from reward_agent.records.scoring_jobs import (
     ScoreJob,
     TryMetricJob,
 )
-from reward_agent.records.training_jobs import ClimbJob, ProbeJob, TrainJob
+from reward_agent.records.training_jobs import ClimbJob, ProbeJob, TraceJob, TrainJob
 from reward_agent.types import Sha256
 
 JOBS: tuple[type[Job], ...] = (
     ProbeJob, TrainJob, ClimbJob, EvaluateJob, FilmJob, FramesJob, ScoreJob, TryMetricJob,
     ExploreJob, RelabelJob, RecordJob, TranslateJob, ReadSb3Job, CheckEnvJob, TryCardJob,
-    TryMeaningJob, DraftJob,
+    TryMeaningJob, DraftJob, TraceJob,
 )  # fmt: skip
 
 

@@ -13,8 +13,10 @@ from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.definitions.start import TrainingStart
 from reward_agent.errors import DataError
 from reward_agent.records.job import PROGRAM_CPU_S, PROGRAM_FILE, Job
+from reward_agent.records.operations import TracedProgram
 from reward_agent.types import (
     MOST_STAGES,
+    FileRecord,
     Finite,
     OneLine,
     ProbeReport,
@@ -67,6 +69,38 @@ class ProbeJob(Job):
     stored: tuple[KnownEpisode, ...] = Field((), description="episodes of trajectories.npz")
     left_out: tuple[OneLine, ...] = ()
     target_score: Finite | None = Field(None, description="of the task; by which scores are told")
+
+
+class TraceResult(FileRecord):
+    """A program as operations for a device, or why it is none. Untrusted."""
+
+    program_sha256: Sha256
+    program: TracedProgram | None = None
+    refusal: OneLine = Field("", description="why it trains on a CPU")
+
+
+class TraceJob(Job):
+    """``reward.py`` as operations, which pay what it pays on the probe's steps.
+
+    Whoever runs them verifies them first; see ``device.operations``.
+    """
+
+    result_type = TraceResult
+    activity = "probe"
+    starts_warm = False
+    cpu_s = 6 * PROGRAM_CPU_S
+
+    kind: Literal["trace"] = "trace"
+    program_sha256: str
+    seed: int = 0
+    gamma: float = 0.99
+
+    def check_result(self, result: TraceResult, folder: Path) -> None:
+        """Refuse the operations of another program."""
+        super().check_result(result, folder)
+        traced = result.program
+        if traced is not None and traced.program_sha256 != self.program_sha256:
+            raise DataError(f"it traced {traced.program_sha256:.12}, not the job's program")
 
 
 class TrainJob(Job):

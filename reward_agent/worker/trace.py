@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -20,7 +21,8 @@ from reward_agent.device.tracing import TraceRefusal, read_dtype, trace
 from reward_agent.errors import DataError
 from reward_agent.records.job import PROGRAM_FILE
 from reward_agent.records.operations import GivenArray, Operations, TracedProgram
-from reward_agent.rewards.contract import POTENTIAL_TERM, normalize_term_names
+from reward_agent.records.training_jobs import TraceJob, TraceResult
+from reward_agent.rewards.contract import POTENTIAL_TERM, ContractError, normalize_term_names
 from reward_agent.rewards.facade import make_globals
 from reward_agent.rewards.guards import Namespace
 from reward_agent.rewards.language import (
@@ -32,10 +34,13 @@ from reward_agent.rewards.language import (
 from reward_agent.rewards.program import (
     CompiledReward,
     compile_module,
+    compile_program,
     find_potential,
+    read_program,
     reads_attribute,
 )
 from reward_agent.rewards.source import find_read_fields
+from reward_agent.rewards.trial import sample_steps
 from reward_agent.simulation.state import State, Transition
 from reward_agent.types import RewardProgram
 
@@ -44,6 +49,41 @@ Tensors = dict[str, torch.Tensor]
 _MOST_TYPES = 3
 # Share of a value, or of what is usual beside it; and what no learner feels.
 _TOLERANCE, _UNFELT = 1e-4, 1e-6
+
+
+def prepare(job: TraceJob) -> None:
+    """Load what a first trace loads: no library can be imported once the process is sealed."""
+    import mujoco.batch  # noqa: F401
+
+    torch.set_num_threads(1)
+    x = GivenArray(name="x", shape=(3,))
+    with arrays.using_single_precision():
+        trace(_try_functions, [x])
+
+
+def _try_functions(given: Tensors) -> Tensors:
+    np_: Any = arrays.NUMPY
+    x = tnp.ndarray(given["x"])
+    y = np_.where(x > 0, np_.clip(np_.abs(x), 0.1, 1.0) ** 2, np_.array([0.0, 1.0, 2.0]))
+    y[:, 0] = np_.linalg.norm(np_.cross(x, y), axis=-1)
+    return {"y": (np_.mean(y, axis=-1) + np_.std(x)).tensor}
+
+
+def run(job: TraceJob, job_dir: Path) -> TraceResult:
+    """Trace a program and compare it with itself; what cannot be traced says why.
+
+    Raises:
+        DataError: the program in the folder is not the one of the job.
+    """
+    source = read_program(job_dir, job.program_sha256)
+    try:
+        reward = compile_program(source, job.card, job.gamma)
+        program = trace_program(source, job.card, job.gamma)
+        fields = find_read_fields(source, job.card) or ["observation"]
+        check_parity(program, reward, sample_steps(job.card, job.seed, fields))
+    except (ContractError, TraceRefusal) as error:
+        return TraceResult(program_sha256=job.program_sha256, refusal=str(error))
+    return TraceResult(program_sha256=job.program_sha256, program=program)
 
 
 def trace_program(source: str, card: EnvCard, gamma: float) -> TracedProgram:
@@ -176,7 +216,7 @@ def _try(what: str, work: Callable[[], Any]) -> Any:
 
 
 # What PyTorch says where a trace needs a number that is not there.
-_LOOKS = ("DataDependent", "DynamicOutputShape", "get value out of a tracing tensor", "Unbacked")
+_LOOKS = ("DataDependent", "DynamicOutputShape", "get value out of a tracing tensor", "SymInt")
 
 
 def _explain(error: Exception) -> str:
