@@ -134,6 +134,11 @@ class ModelSource(Record):
         description="name of an environment that the back end has; a task may name another. For "
         "'gymnasium' an id of its registry, or module:function, which makes the environment",
     )
+    twin: Word | None = Field(
+        None,
+        description="id under which Gymnasium has the same environment, as EnvPool has it: what an "
+        "exported reward wraps",
+    )
     options: Options = Field({}, description="arguments for the back end, or of the function")
     camera: int = Field(
         -1,

@@ -10,10 +10,10 @@ from reward_agent.definitions.card import EnvCard, StateField
 
 def render_card(card: EnvCard) -> str:
     """Write a card as a person reads it, in Markdown, with the source of each field."""
+    same = card.gymnasium_id or card.model.twin
     lines = [f"# {card.name}", "", card.title, "", *_wrap(card.description), ""]
     lines += [
-        f"- model: {_render_model(card)}"
-        + (f"; the same as {card.gymnasium_id}" if card.gymnasium_id else ""),
+        f"- model: {_render_model(card)}" + (f"; the same as {same}" if same else ""),
         f"- control step: {card.control_dt:g} s{_render_physics_steps(card)}",
         f"- episode: at most {card.max_episode_steps} steps "
         f"({card.max_episode_steps * card.control_dt:g} s); {_render_termination(card)}",

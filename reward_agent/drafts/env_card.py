@@ -174,6 +174,7 @@ def _describe(plan: EnvPlan) -> str:
 
 def _make_model(model: ModelSource) -> dict[str, Any]:
     made: dict[str, Any] = {"backend": model.backend, "id": model.id}
+    made |= {"twin": model.twin} if model.twin else {}
     return made | ({"options": dict(model.options)} if model.options else {})
 
 

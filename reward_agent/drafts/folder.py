@@ -299,6 +299,7 @@ def _draft_env(
         job = DraftJob(
             card=_make_empty_card(name, model, draft_dir),
             options=DraftOptions(name=name, source=make_plain(found.given, 500)),
+            may_change=len(tried) > 1,
         )
         require_backend(job.card)
         result = _run(job, job_dir / backend, found.given)
@@ -307,7 +308,7 @@ def _draft_env(
     draft = _write(result, draft_dir, job_dir / backend, found.given)
     return NewEnv(
         folder=folder,
-        model=f"{found.id} of {backend}",
+        model=f"{found.id} of {result.facts['simulated by']}",
         n_files=len(found.files),
         n_bytes=n_bytes,
         facts=dict(result.facts),

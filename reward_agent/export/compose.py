@@ -138,7 +138,7 @@ def _list_code(
     potential = POTENTIAL_ENTRY if has_potential else None
     needed = find_used_names(tree) & LIBRARY_NAMES - find_bound_names(tree.body)
     library = take_pieces("rewards.library", frozenset(needed))
-    of_wrapper = _OF_WRAPPER if find_backend(card).is_mujoco else _OF_PLAIN_WRAPPER
+    of_wrapper = _OF_PLAIN_WRAPPER if find_plain_id(card) else _OF_WRAPPER
     roots = ["make_state", "RewardFunction", *(of_wrapper if is_wrapped else ())]
     runtime = take_pieces("export.runtime", frozenset(roots))
     environment = (
@@ -182,14 +182,22 @@ def find_hindrance(card: EnvCard) -> str:
 
     What the physics of a training were changed by is no hindrance: episodes are scored without.
     """
-    if find_backend(card).is_gymnasium:
-        return ""
+    if find_plain_id(card):
+        return "its options are EnvPool's own" if card.model.twin and card.model.options else ""
+    if not find_backend(card).is_mujoco:
+        label = find_backend(card).label
+        return (
+            f"{label} simulates it, and the card says no model.twin of Gymnasium's that is the same"
+        )
     if card.gymnasium_id is None:
         return "the card names no gymnasium_id"
-    if not find_backend(card).is_mujoco:
-        return f"{find_backend(card).label} simulates it"
     added = ", ".join(card.additions)
     return f"{card.gymnasium_id} has not what the card adds: {added}" if added else ""
+
+
+def find_plain_id(card: EnvCard) -> str | None:
+    """Return the id of the environment whose observation and info the fields are, if it has one."""
+    return card.model.id if find_backend(card).is_gymnasium else card.model.twin
 
 
 def describe_control(card: EnvCard) -> dict[str, Any]:
@@ -261,7 +269,7 @@ def _describe_environment(
     card: EnvCard, tree: ast.Module, has_own_termination: bool
 ) -> dict[str, Any]:
     """Return what the template says of Gymnasium's environment and the fields read there."""
-    if find_backend(card).is_gymnasium:
+    if find_plain_id(card):
         return _describe_plain(card, tree)
     ranges = card.termination if has_own_termination else ()
     names = [*find_read_fields(ast.unparse(tree), card), *(bound.field for bound in ranges)]
@@ -317,7 +325,7 @@ def _describe_plain(card: EnvCard, tree: ast.Module) -> dict[str, Any]:
         "healthy": [(b.field, b.min, b.max) for b in ranges],
         "action_range": card.action_range if is_rescaled else None,
         "options": options,
-        "gymnasium_id": card.model.id,
+        "gymnasium_id": find_plain_id(card),
         "max_episode_steps": card.max_episode_steps,
     }
 
@@ -345,7 +353,7 @@ def write_expression(card: EnvCard, field: StateField) -> str:
         DataError: it cannot be had in Gymnasium's own environment; the message names the field.
     """
     try:
-        if find_backend(card).is_gymnasium:
+        if find_plain_id(card):
             return _write(parse_source(field.source), (), lambda name: f"s[{name!a}]")
         return _write(parse_source(field.source), card.model.floors)
     except DataError as error:

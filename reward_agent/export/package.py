@@ -163,7 +163,9 @@ def convert_policy(folder: Path, form: str) -> tuple[str, ...]:
 def _check_imports(card: EnvCard, allowed: str | None) -> None:
     """Refuse words at which Gymnasium imports a module, such as the id ``module:Name-v0``."""
     words = [card.gymnasium_id, *card.gymnasium_kwargs.values()]
-    words += [card.model.id, *card.model.options.values()] if card.model.id else []
+    words += (
+        [card.model.twin or card.model.id, *card.model.options.values()] if card.model.id else []
+    )
     for word in words:
         module, colon, _ = str(word).partition(":")
         if colon and module != allowed:
@@ -228,6 +230,7 @@ def _describe(
         "criterion": run.task.criterion,
         "environment": card.name,
         "gymnasium_id": card.gymnasium_id,
+        "twin_of": str(card.model.id) if card.model.twin else "",
         "run": run.id,
         "candidate": candidate.id,
         "program_sha256": candidate.program_sha256,

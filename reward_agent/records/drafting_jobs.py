@@ -187,6 +187,9 @@ class DraftJob(Job):
     lacks_servos: bool | None = Field(
         None, description="whether to add servos; None: where the model has no actuators"
     )
+    may_change: bool = Field(
+        False, description="whether EnvPool may simulate in Gymnasium's place what it does the same"
+    )
 
     @property
     def also_reads(self) -> tuple[Path, ...]:

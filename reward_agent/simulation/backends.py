@@ -184,6 +184,7 @@ ENVPOOL = Backend(
     is_inherited=False,
     is_shared_layout=True,
     takes_choices=True,
+    comparison="reward_agent.simulation.twins:compare_with_twin",
     artist="reward_agent.simulation.envpool:PoolArtist",
     # A confined process may not search the folders that lead to this package: no import of it.
     trial="""

@@ -21,14 +21,15 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.sources import Array, Source
 from reward_agent.errors import DataError, UsageError, hint_closest
 from reward_agent.simulation.backends import ENVPOOL, Footage, Frame
-from reward_agent.simulation.gymnasium_host import INFO, Columns, EnvError
+from reward_agent.simulation.gymnasium_batch import find_stretch
+from reward_agent.simulation.gymnasium_host import INFO, ActionForm, Columns, EnvError
 from reward_agent.simulation.simulation import Reader, Simulation, list_ids, make_constant
 from reward_agent.simulation.state import FloatArray
 
 ENDED = "ended by EnvPool"
 # EnvPool begins the next episode in the step after the last one of an episode, and returns no
 # reward for the action it got. Episodes of this length never get there: we end and begin them.
-_ENDLESS = 2**31 - 1
+ENDLESS = 2**31 - 1
 _SEEDS = 2**31 - 2**20
 _INFO = "info:"
 # Where a wheel has the libraries that it brings.
@@ -62,6 +63,8 @@ class PoolSimulation(Simulation):
     ) -> None:
         self._pool = _make_pool(card, n_sims, seed, n_threads, picture)
         self._columns = _lay_columns(card, self._pool)
+        form = ActionForm(str(card.model.id), self._pool.action_space)
+        self._low, self._factor = find_stretch(card, form)
         self._observation = np.zeros((n_sims, self._columns.width))
         self._values = self._make_values(n_sims)
         self._has_ended = np.zeros(n_sims, dtype=bool)
@@ -84,7 +87,10 @@ class PoolSimulation(Simulation):
         if not len(chosen):
             return
         low, high = self.card.action_range
-        controls = np.clip(action[chosen], low, high).astype(self._pool.action_space.dtype)
+        controls = np.clip(action[chosen], low, high)
+        if self.card.action_mapping == "rescaled":
+            controls = self._low + (controls - low) * self._factor
+        controls = controls.astype(self._pool.action_space.dtype)
         if self.card.choices:
             controls = controls[:, 0]
         observation, reward, terminated, truncated, info = self._pool.step(controls, chosen)
@@ -218,7 +224,7 @@ def _make_pool(
         num_envs=n_sims,
         seed=seed % _SEEDS,
         num_threads=n_threads,
-        max_episode_steps=_ENDLESS,
+        max_episode_steps=ENDLESS,
         **options,
     )
     n_choices = int(getattr(pool.action_space, "n", 0))

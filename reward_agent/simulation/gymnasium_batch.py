@@ -19,7 +19,7 @@ from reward_agent.definitions.sources import Array, Source, find_leaves, parse_s
 from reward_agent.errors import DataError, EnvironmentFailure, hint_closest
 from reward_agent.records.drafting_jobs import CheckEnvResult
 from reward_agent.simulation.backends import Footage, Frame, find_python
-from reward_agent.simulation.gymnasium_host import INFO, EnvError, EnvGroup
+from reward_agent.simulation.gymnasium_host import INFO, ActionForm, EnvError, EnvGroup
 from reward_agent.simulation.gymnasium_process import ProcessGroup, start_host
 from reward_agent.simulation.simulation import (
     Reader,
@@ -73,7 +73,7 @@ class GymnasiumSimulation(Simulation):
         except EnvError as error:
             raise DataError(self._tell(error), error.remedy) from error
         self._check_sizes()
-        self._low, self._factor = _find_stretch(card, self.group)
+        self._low, self._factor = find_stretch(card, self.group)
         super().__init__(card, n_sims, fields)
 
     def begin(self, ids: NDArray[np.int32]) -> None:
@@ -177,7 +177,9 @@ def _list_infos(card: EnvCard) -> list[str]:
     return sorted(leaves)
 
 
-def _find_stretch(card: EnvCard, actions: EnvGroup | ProcessGroup) -> tuple[FloatArray, FloatArray]:
+def find_stretch(
+    card: EnvCard, actions: EnvGroup | ProcessGroup | ActionForm
+) -> tuple[FloatArray, FloatArray]:
     """Return what takes an action from the card's range to the environment's: offset and factor.
 
     Raises:

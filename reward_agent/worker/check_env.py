@@ -15,6 +15,7 @@ from reward_agent.definitions.sources import DRAW
 from reward_agent.errors import DataError, UsageError
 from reward_agent.records.drafting_jobs import CheckEnvJob, CheckEnvResult
 from reward_agent.simulation.backends import compare_card, find_backend, make_simulation, try_card
+from reward_agent.simulation.gymnasium_host import load_installed
 from reward_agent.simulation.simulation import (
     Simulation,
     draw_actions,
@@ -49,6 +50,8 @@ def prepare(job: CheckEnvJob) -> None:
     """Import what starts a process of its own: glfw does, to find its library."""
     if job.card.gymnasium_id:
         importlib.import_module("gymnasium.envs.mujoco.mujoco_rendering")
+    if job.card.model.twin:
+        load_installed(job.card.model.twin)
 
 
 def run(job: CheckEnvJob, job_dir: Path) -> CheckEnvResult:

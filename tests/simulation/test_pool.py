@@ -173,7 +173,7 @@ def test_what_envpool_has_not_is_named_with_the_closest(card: EnvCard, envpool: 
         DataError, match=r"field 'success'.*returns no 'succes'; did you mean 'success'"
     ):
         make_simulation(card.model_copy(update={"state": state}), 1, 0)
-    with pytest.raises(DataError, match="observation_size"):
+    with pytest.raises(DataError, match="gives size 38, the model gives 39"):
         make_simulation(card.model_copy(update={"observation_size": 38}), 1, 0)
 
 
