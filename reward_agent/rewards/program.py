@@ -192,7 +192,7 @@ class CompiledReward:
         moments: np.random.Generator | None = None,
         stages: Sequence[str] = (),
     ) -> None:
-        self.stages = tuple(stages)
+        self.stages = normalize_term_names(tuple(stages))
         self._compute_reward = functions[REWARD_ENTRY]
         self._potential = find_potential(functions)
         uses_memory = MEMORY_PARAMETER in inspect.signature(self._compute_reward).parameters

@@ -187,7 +187,7 @@ def test_action_that_is_held_is_part_of_the_policy_and_costs_its_env_steps(tmp_p
 
 
 STAGED = """
-STAGES = ("wait", "balance")
+STAGES = ("wait", "pole-up")
 
 
 def init_memory(state):
@@ -205,7 +205,7 @@ def test_paused_training_goes_on_with_the_stage_that_it_had_come_to(
 ) -> None:
     monkeypatch.setattr("reward_agent.learning.stages._N_RECENT", 4)
     paused = train(tmp_path, STAGED, until_timesteps=512, stage_steps=(20,))
-    assert [stage.name for stage in paused.points[-1].stages] == ["wait", "balance", "done"]
+    assert [stage.name for stage in paused.points[-1].stages] == ["wait", "pole_up", "done"]
     monkeypatch.setattr("reward_agent.learning.stages._N_RECENT", 10_000)
     train(tmp_path, STAGED, until_timesteps=768, stage_steps=(20,))
     with np.load(tmp_path / CHECKPOINT_FILE) as checkpoint:
