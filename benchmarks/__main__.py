@@ -18,6 +18,7 @@ BENCHMARKS = {
     "forms": "steps/s of people's rewards, written over arrays and called row by row",
     "judge": "how often a model that watches films says the right thing",
     "caches": "share of a run's input that a provider's prompt cache would serve",
+    "device": "a round of programs and seeds on one GPU, beside the machine's cores",
     "house": "how large the package is, and how its parts hang together",
 }
 

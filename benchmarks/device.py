@@ -1,0 +1,266 @@
+"""``scripts/bench device``: what a round on one device does, beside the cores of the same machine.
+
+In the order of what is to be known first, so that what a clock cuts off is known least of: whether
+the physics there is MuJoCo's; env steps/s by robot and worlds, and where the time goes; a whole
+round of programs and seeds, twice, for the spread; the same trainings in processes, as many side by
+side as the machine has cores. Programs are traced in processes of their own, scores are of the
+CPU's evaluator alone. A line of JSON each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reward_agent.definitions.card import EnvCard, load_env
+from reward_agent.definitions.learner import PPOSettings
+from reward_agent.definitions.task import (
+    METRIC_FILE,
+    load_task,
+    read_reference_reward,
+    read_task_metric,
+)
+from reward_agent.errors import DataError
+from reward_agent.records.device import DeviceReply, DeviceRequest, DeviceTraining
+from reward_agent.records.job import PROGRAM_FILE, RESULT_FILE
+from reward_agent.records.operations import TracedProgram
+from reward_agent.records.scoring_jobs import EvaluateJob
+from reward_agent.records.training_jobs import TrainJob
+from reward_agent.rewards.choices import read_choices
+from reward_agent.simulation.mujoco_batch import BatchSimulation
+from reward_agent.types import RewardProgram, TrainingResult
+
+_N_STATES = 200
+_SPEED_ROBOTS = ("hopper", "half_cheetah", "ant")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, and print as it goes."""
+    parser = argparse.ArgumentParser(prog="scripts/bench device", description=__doc__)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--env", default="hopper")
+    parser.add_argument("--task", default="hop_forward")
+    parser.add_argument("--programs", type=Path, help="folder; each reward.py in it is a program")
+    parser.add_argument("--most-programs", type=int, default=16)
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=200_000)
+    parser.add_argument("--worlds", type=int, nargs="+", default=[16, 64])
+    parser.add_argument("--sizes", type=int, nargs="*", default=[1024, 4096, 16384])
+    parser.add_argument("--parts", nargs="+", default=["physics", "speed", "round", "cores"])
+    given = parser.parse_args(arguments)
+    measures = {"physics": _measure_physics, "speed": _measure_speed, "round": _measure_rounds}
+    measures["cores"] = _measure_cores
+    for part in given.parts:
+        started = time.perf_counter()
+        for row in measures[part](given):
+            print(json.dumps({"part": part, **row}), flush=True)
+        print(json.dumps({"part": part, "took_s": round(time.perf_counter() - started, 1)}))
+    return 0
+
+
+def _measure_physics(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Compare one control step from the same states."""
+    import torch
+
+    from reward_agent.device.worlds import Worlds
+
+    for name in _SPEED_ROBOTS:
+        card = load_env(name)
+        started = time.perf_counter()
+        worlds = Worlds(card, _N_STATES, seed=0, device=given.device)
+        ready_s = time.perf_counter() - started
+        simulation, generator = BatchSimulation(card, _N_STATES, seed=0), np.random.default_rng(0)
+        simulation.reset()
+        shape = (_N_STATES, card.n_actions)
+        for _ in range(12):
+            simulation.step(generator.uniform(*card.action_range, shape))
+            simulation.reset(simulation.find_terminated())
+        start = [torch.tensor(a, device=worlds.device) for a in (simulation.qpos, simulation.qvel)]
+        worlds.put(*start)
+        simulation.put(*(worlds.read(n).double().cpu().numpy() for n in ("qpos", "qvel")))
+        action = generator.uniform(*card.action_range, shape).astype(np.float32)
+        simulation.step(action)
+        worlds.advance(torch.tensor(action, device=worlds.device))
+        off = np.abs(worlds.read("qvel").cpu().numpy() - simulation.qvel).max(axis=1)
+        yield {
+            "robot": name,
+            "ready_s": round(ready_s, 1),
+            "largest": float(off.max()),
+            "share_above_1e-3": float((off > 1e-3).mean()),
+            "notes": worlds.notes,
+        }
+
+
+def _measure_speed(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Time rollouts and updates of 64 learners, more where there are more worlds."""
+    import torch
+
+    from reward_agent.device.round import Round, Shape
+    from reward_agent.device.stack import Seat
+
+    for name in _SPEED_ROBOTS:
+        card = load_env(name)
+        program = _trace(_find_sources(card, _name_task(name))[0], card)
+        for size in given.sizes:
+            n_worlds = min(max(size // 64, 1), 64)
+            shape, n_learners = Shape(n_worlds, 1024 // n_worlds), max(size // n_worlds, 1)
+            seats = [Seat(PPOSettings(), seed, 10**9) for seed in range(n_learners)]
+            payers = [program.program_sha256] * n_learners
+            programs = {program.program_sha256: program}
+            course = Round(card, programs, payers, seats, shape, given.device, seed=0)
+            running = [True] * n_learners
+            course.learn(running)
+            before, started = course.seconds, time.perf_counter()
+            for _ in range(3):
+                course.learn(running)
+            wall_s = time.perf_counter() - started
+            row = {"robot": name, "worlds": size, "learners": n_learners}
+            row |= {"env_steps_per_s": round(3 * 1024 * n_learners / wall_s)}
+            row |= {part: round(s - before[part], 3) for part, s in course.seconds.items()}
+            if given.device.startswith("cuda"):
+                row["peak_mib"] = torch.cuda.max_memory_allocated() // 2**20
+                free, total = torch.cuda.mem_get_info()
+                row["used_mib"] = (total - free) // 2**20
+            yield row | {"wall_s": round(wall_s, 3), "repeated": course.n_repeated}
+
+
+def _measure_rounds(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Train a whole round for each number of worlds, the first of them twice."""
+    from reward_agent.worker.device import DeviceSession, train
+
+    for worlds in (given.worlds[0], *given.worlds):
+        with tempfile.TemporaryDirectory() as folder:
+            trainings = _make_trainings(given, Path(folder))
+            said: list[DeviceReply] = []
+            started = time.perf_counter()
+            request = DeviceRequest(trainings=tuple(trainings), n_worlds=worlds)
+            train(request, DeviceSession(given.device, said.append, lambda: False))
+            wall_s = time.perf_counter() - started
+            refused = [reply.message for reply in said if reply.kind == "refused"]
+            yield {"worlds": worlds, "refused": refused} | _tell(given, trainings, wall_s)
+
+
+def _measure_cores(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Train the same in processes, one a core."""
+    with tempfile.TemporaryDirectory() as folder:
+        trainings = _make_trainings(given, Path(folder))
+        started = time.perf_counter()
+        with _make_pool() as pool:
+            list(pool.map(_train_on_core, [t.model_dump_json() for t in trainings]))
+        wall_s = time.perf_counter() - started
+        yield {"cores": os.cpu_count()} | _tell(given, trainings, wall_s)
+
+
+def _train_on_core(text: str) -> None:
+    from reward_agent.worker.train import run
+
+    training = DeviceTraining.model_validate_json(text)
+    folder = Path(training.job_dir)
+    (folder / RESULT_FILE).write_text(run(training.job, folder).model_dump_json())
+
+
+def _make_pool() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"))
+
+
+def _make_trainings(given: argparse.Namespace, folder: Path) -> list[DeviceTraining]:
+    """Return each program with each seed, in a folder of its own."""
+    trainings = []
+    card = load_env(given.env)
+    sources = _find_sources(card, given.task, given.programs)[: given.most_programs]
+    for number, source in enumerate(sources):
+        learner = read_choices(source).apply(card).learner
+        try:
+            program = _trace(source, card)
+        except DataError as error:
+            print(json.dumps({"not_traced": str(error)}))
+            continue
+        for seed in range(given.seeds):
+            own = folder / f"{number}_{seed}"
+            own.mkdir()
+            (own / PROGRAM_FILE).write_text(source)
+            job = TrainJob(
+                card=card,
+                program_sha256=RewardProgram(source).sha256,
+                seed=seed,
+                total_timesteps=given.steps,
+                until_timesteps=given.steps,
+                learner=learner,
+            )
+            trainings.append(DeviceTraining(job=job, job_dir=str(own), program=program))
+    return trainings
+
+
+def _find_sources(card: EnvCard, task: str, folder: Path | None = None) -> list[str]:
+    """Return the programs of a folder, without one by the task's reference."""
+    if folder is None:
+        return [read_reference_reward(card, load_task(card, task)) or ""]
+    sources = [path.read_text(encoding="utf-8") for path in sorted(folder.rglob(PROGRAM_FILE))]
+    return list(dict.fromkeys(sources))
+
+
+def _name_task(robot: str) -> str:
+    return "hop_forward" if robot == "hopper" else "run_forward"
+
+
+def _trace(source: str, card: EnvCard) -> TracedProgram:
+    """Trace a program in another process: this one has the device."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        text = pool.submit(_trace_there, source, card.name).result()
+    return TracedProgram.model_validate_json(text)
+
+
+def _trace_there(source: str, env: str) -> str:
+    from reward_agent.device.tracing import TraceRefusal
+    from reward_agent.worker.trace import trace_program
+
+    card = load_env(env)
+    try:
+        gamma = read_choices(source).apply(card).learner.gamma
+        return trace_program(source, card, gamma).model_dump_json()
+    except TraceRefusal as refusal:
+        raise DataError(str(refusal)) from None
+
+
+def _tell(
+    given: argparse.Namespace, trainings: Sequence[DeviceTraining], wall_s: float
+) -> dict[str, Any]:
+    """Return how long a round took and what its last policies score."""
+    finished = [t for t in trainings if (Path(t.job_dir) / RESULT_FILE).exists()]
+    steps = sum(t.job.total_timesteps for t in finished)
+    with _make_pool() as pool:
+        texts = [(t.model_dump_json(), given.task) for t in finished]
+        scores = list(pool.map(_score, texts))
+    return {
+        "trainings": len(finished),
+        "wall_s": round(wall_s, 1),
+        "env_steps_per_s": round(steps / wall_s),
+        "scores": scores,
+        "median": float(np.median([s for s in scores if s is not None] or [np.nan])),
+    }
+
+
+def _score(work: tuple[str, str]) -> float | None:
+    """Return the task score of a training's last policy."""
+    from reward_agent.worker import evaluate
+
+    text, task = work
+    training = DeviceTraining.model_validate_json(text)
+    folder, card = Path(training.job_dir), training.job.card
+    result = TrainingResult.model_validate_json((folder / RESULT_FILE).read_text())
+    if not result.snapshots:
+        return None
+    (folder / METRIC_FILE).write_text(read_task_metric(card, load_task(card, task)) or "")
+    job = EvaluateJob(card=card, snapshots=result.snapshots[-1:], n_episodes=8, seed=1)
+    score = evaluate.run(job, folder).best.task_score
+    return None if score is None else round(score, 2)
