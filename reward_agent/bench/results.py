@@ -121,7 +121,7 @@ def summarise_sweep(store: SweepStore) -> Results:
     over: dict[str, list[JobResult]] = {label: [] for label in labels}
     for job in sweep.jobs:
         over[job.label] += [results[job.id]] if job.id in results else []
-    names = {*OF_TASK} - {"methods"}
+    names = {*OF_TASK} - {"methods", "program"}
     return Results(
         suite=sweep.suite.name,
         description=sweep.suite.description,

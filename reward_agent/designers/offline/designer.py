@@ -40,13 +40,13 @@ from reward_agent.designers.offline.moves import (
     read_wishes,
 )
 from reward_agent.designers.offline.plan import Plan, make_plan, read_plan, render_program
+from reward_agent.designers.offline.route import Route, find_route
 from reward_agent.designers.offline.signals import (
     list_conditions,
     list_missing_roles,
     list_signals,
     read_scene,
 )
-from reward_agent.designers.offline.ways import Way, find_way
 from reward_agent.designers.offline.wish import compose_wish
 from reward_agent.designers.offline.words import Goal, read_goals
 from reward_agent.designers.roles import Examination, MetricProposal, Proposal, WishProposal
@@ -248,7 +248,7 @@ def _improve(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) 
         signals = list_free(plan.kept, signals)
     moves = [*list_kept_moves(plan, evidence), *list_moves(plan, signals, evidence)]
     may_choose = brief.choices and plan.kept is None
-    other = learn_otherwise(plan, entry.summary, _find_way(brief)) if may_choose else None
+    other = learn_otherwise(plan, entry.summary, _find_route(brief)) if may_choose else None
     if other is not None and brief.idea.name == LEARNING:
         move = other
     else:
@@ -263,13 +263,13 @@ def _improve(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) 
     )
 
 
-def _find_way(brief: DesignBrief) -> Way:
+def _find_route(brief: DesignBrief) -> Route:
     """Return what a program may say of the way to the goal, with what the parent has earned."""
     body, parent = Body(brief.card), brief.parent
     goal = read_goals(brief.task.description, read_scene(body))[0]
     points = parent.training.points if parent and parent.training else ()
     earned = max((p.generated_return for p in points if p.generated_return is not None), default=0)
-    return find_way(body, goal, brief.events, float(f"{earned:.3g}") if earned > 0 else None)
+    return find_route(body, goal, brief.events, float(f"{earned:.3g}") if earned > 0 else None)
 
 
 def _find_words(brief: DesignBrief) -> str:

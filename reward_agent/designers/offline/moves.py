@@ -12,7 +12,7 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.offline.forms import Role, Signal
 from reward_agent.designers.offline.plan import Plan, TermPlan
-from reward_agent.designers.offline.ways import Way
+from reward_agent.designers.offline.route import Route
 from reward_agent.records.exploration import Lack
 from reward_agent.summary.summary import TrajectorySummary
 from reward_agent.types import TermPoint
@@ -195,7 +195,7 @@ _LEARNED: dict[Lack, tuple[dict[str, float], ...]] = {
 }
 
 
-def learn_otherwise(plan: Plan, summary: TrajectorySummary | None, way: Way) -> Move | None:
+def learn_otherwise(plan: Plan, summary: TrajectorySummary | None, route: Route) -> Move | None:
     """Change how it is learned: where what is missing was never met, or what was found is lost.
 
     What was never met is begun at first, and practised stage by stage, where the way is known. What
@@ -203,13 +203,13 @@ def learn_otherwise(plan: Plan, summary: TrajectorySummary | None, way: Way) -> 
     """
     lack = summary.lack if summary else None
     met = f" ({summary.met})" if summary and summary.met else ""
-    if lack == "never seen" and not (plan.starts or plan.stages) and (way.starts or way.stages):
-        told = [f"episodes begin at {start}" for start in way.starts]
-        told += ["stages " + ", ".join(way.stages)] if way.stages else []
-        steps = {"stage_steps": way.stage_steps} if way.stages else {}
+    if lack == "never seen" and not (plan.starts or plan.stages) and (route.starts or route.stages):
+        told = [f"episodes begin at {start}" for start in route.starts]
+        told += ["stages " + ", ".join(route.stages)] if route.stages else []
+        steps = {"stage_steps": route.stage_steps} if route.stages else {}
         changes = {
-            "starts": way.starts,
-            "stages": {**way.stages},
+            "starts": route.starts,
+            "stages": {**route.stages},
             "training": plan.training | steps,
         }
         return Move(plan.model_copy(update=changes), f"{lack}{met}: {'; '.join(told)}")

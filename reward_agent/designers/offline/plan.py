@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from reward_agent.definitions.start import TrainingStart
 from reward_agent.designers.offline.body import Machine
 from reward_agent.designers.offline.forms import Role, Signal
-from reward_agent.designers.offline.ways import remember_stage
+from reward_agent.designers.offline.route import remember_stage
 from reward_agent.rewards.choices import STAGES_NAME, STARTS_NAME, TRAINING_NAME, write_start
 from reward_agent.types import Finite, OneLine, Record
 

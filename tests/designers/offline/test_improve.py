@@ -14,8 +14,8 @@ from reward_agent.designers.offline.moves import (
     read_evidence,
 )
 from reward_agent.designers.offline.plan import Plan, TermPlan, make_plan, render_program
+from reward_agent.designers.offline.route import Route, find_route
 from reward_agent.designers.offline.signals import list_signals, read_scene
-from reward_agent.designers.offline.ways import Way, find_way
 from reward_agent.designers.offline.words import read_goals
 from reward_agent.designers.roles import Proposal
 from reward_agent.rewards.checks import check_program
@@ -119,15 +119,15 @@ def test_named_failures_are_answered() -> None:
 )
 def test_how_it_is_learned_follows_what_exploration_met(lack, chosen) -> None:
     summary = TrajectorySummary.model_construct(lack=lack, exploration=None)
-    move = learn_otherwise(PLAN, summary, Way())
+    move = learn_otherwise(PLAN, summary, Route())
     assert (move.plan.training if move else None) == chosen
     if move and lack == "never seen":
-        further = learn_otherwise(move.plan, summary, Way())
+        further = learn_otherwise(move.plan, summary, Route())
         assert further is not None
         assert further.plan.training == {**chosen, "gamma": 0.998}
         move = further
-    assert move is None or learn_otherwise(move.plan, summary, Way()) is None
-    assert learn_otherwise(PLAN, None, Way()) is None
+    assert move is None or learn_otherwise(move.plan, summary, Route()) is None
+    assert learn_otherwise(PLAN, None, Route()) is None
 
 
 NEVER_SEEN = TrajectorySummary.model_construct(lack="never seen", exploration=None)
@@ -139,14 +139,14 @@ def write_on_the_way(env, sentence, events=(), earns=None):
     goals = read_goals(sentence, read_scene(body))
     signals = list_signals(body, goals)
     plan = make_plan(signals, "weighted-sum", random.Random(0))
-    move = learn_otherwise(plan, NEVER_SEEN, find_way(body, goals[0], events, earns))
+    move = learn_otherwise(plan, NEVER_SEEN, find_route(body, goals[0], events, earns))
     assert move is not None
     plan = Plan.model_validate_json(move.plan.model_dump_json())
     source = render_program(plan, signals, sentence)
     refused = [f for f in check_program(RewardProgram(source), body.card).findings
                if f.severity != "hint"]  # fmt: skip
     assert refused == [], source
-    further = learn_otherwise(plan, NEVER_SEEN, Way())
+    further = learn_otherwise(plan, NEVER_SEEN, Route())
     assert further is not None
     assert "noise_correlation 0.7" in further.reason
     return read_choices(source)
@@ -180,7 +180,7 @@ def test_a_lift_is_begun_where_it_was_highest() -> None:
 
 
 def test_a_walk_has_no_way_that_the_card_tells() -> None:
-    way = find_way(Body(CARD), read_goals("Walk forward")[0], ("take-off",), 1.0)
+    way = find_route(Body(CARD), read_goals("Walk forward")[0], ("take-off",), 1.0)
     assert (way.starts, way.stages) == ((), {})
 
 

@@ -28,7 +28,7 @@ _MOVED = {
 
 
 @dataclass(frozen=True)
-class Way:
+class Route:
     """What a program may say of the way to its goal.
 
     Args:
@@ -42,7 +42,7 @@ class Way:
     stage_steps: tuple[int, ...] = ()
 
 
-def find_way(body: Body, goal: Goal, events: Sequence[str], earns: float | None) -> Way:
+def find_route(body: Body, goal: Goal, events: Sequence[str], earns: float | None) -> Route:
     """Return the way to a goal, as far as the card's fields tell it.
 
     Args:
@@ -59,7 +59,7 @@ def find_way(body: Body, goal: Goal, events: Sequence[str], earns: float | None)
     starts = [TrainingStart(share=_SHARE, until=_UNTIL, origin=EVENT + event, earns=earns)
               ] if event else _begin_in_the_air(body, goal)  # fmt: skip
     steps = tuple(round(share * body.card.max_episode_steps) for share in _STAGE_SHARES)
-    return Way(tuple(starts), _find_stages(body, goal), steps)
+    return Route(tuple(starts), _find_stages(body, goal), steps)
 
 
 def _begin_in_the_air(body: Body, goal: Goal) -> list[TrainingStart]:
