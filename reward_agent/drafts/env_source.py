@@ -18,7 +18,7 @@ from reward_agent.files import open_plain, write_atomic
 
 # With a module in front, which registers it; the version may be missing, to be told what there is.
 _ID = re.compile(r"(?:[A-Za-z_][\w.]*:)?(?:[\w-]+/)?[A-Za-z][\w-]*(?:\.[\w-]+)*")
-_VERSION = re.compile(r"-v\d+$")
+VERSION = re.compile(r"-v\d+$")
 _MOST_BYTES = 64 * 2**20
 
 
@@ -42,7 +42,7 @@ class EnvSource:
     def name(self) -> str:
         """What the environment may be called."""
         own = self.id.rpartition(":")[2] if not self.files else self.given.rpartition(":")[0]
-        return make_identifier(_VERSION.sub("", own.rpartition("/")[2]), "env", MOST_NAME_CHARS)
+        return make_identifier(VERSION.sub("", own.rpartition("/")[2]), "env", MOST_NAME_CHARS)
 
     def copy_to(self, folder: Path) -> int:
         """Copy the code to a folder; return how many bytes it has.

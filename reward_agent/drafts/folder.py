@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,13 +18,15 @@ from reward_agent.definitions.card import (
     EnvCard,
     TrainingBudget,
     find_env_dir,
+    list_envs,
     load_env,
     make_identifier,
 )
 from reward_agent.definitions.meaning import TriedMeaning
 from reward_agent.definitions.start import Keyframe
 from reward_agent.definitions.tables import make_plain
-from reward_agent.drafts.env_source import EnvSource
+from reward_agent.definitions.task import list_tasks
+from reward_agent.drafts.env_source import VERSION, EnvSource
 from reward_agent.drafts.source import Source, find_source, let_float
 from reward_agent.errors import DataError, JobError, UsageError
 from reward_agent.files import make_scratch, read_capped, write_atomic
@@ -34,7 +36,14 @@ from reward_agent.records.job import Limits
 from reward_agent.records.layers import resolve_settings
 from reward_agent.records.settings import RunSettings
 from reward_agent.sandbox.runner import run_job
-from reward_agent.simulation.backends import ENVPOOL, GYMNASIUM, MUJOCO, require_backend, use_python
+from reward_agent.simulation.backends import (
+    ENVPOOL,
+    GYMNASIUM,
+    MUJOCO,
+    find_backend,
+    require_backend,
+    use_python,
+)
 from reward_agent.text import count
 
 MODEL_FOLDER, PICTURE_FILE, TASKS_FOLDER = "model", "model.png", "tasks"
@@ -167,6 +176,8 @@ def init_env(
         with make_scratch(folder.parent) as beside:
             if isinstance(found, EnvSource):
                 use_python(python)
+                for word in _tell_shipped(found):
+                    tell(word)
                 tell(f"{found.given} is made, watched and moved, which may take a minute")
                 env = _draft_env(found, beside / folder.name, scratch / "job", folder, wishes)
             else:
@@ -293,7 +304,7 @@ def _draft_env(
     n_bytes = found.copy_to(draft_dir)
     (draft_dir / CARD_FILE).touch()
     name = make_identifier(folder.name, "env", MOST_NAME_CHARS)
-    tried = _list_backends(found, wishes)
+    tried, first = _list_backends(found, wishes), None
     for number, backend in enumerate(tried):
         model = {"backend": backend, "id": found.id}
         job = DraftJob(
@@ -305,6 +316,11 @@ def _draft_env(
         result = _run(job, job_dir / backend, found.given)
         if not result.refusal or number + 1 == len(tried) or not result.may_be_elsewhere:
             break
+        first = result
+    if first is not None and result.refusal:
+        # What the second has not, either, is no answer to why the first could not.
+        words = f"{first.refusal}; {result.refusal}"[:900]
+        result = first.model_copy(update={"refusal": words})
     draft = _write(result, draft_dir, job_dir / backend, found.given)
     return NewEnv(
         folder=folder,
@@ -320,6 +336,22 @@ def _draft_env(
         picture_note="",
         python=wishes.python or "",
     )
+
+
+def _tell_shipped(found: EnvSource) -> Iterator[str]:
+    """Say which environment that ships with this program is of an id, or of its family."""
+    bare = found.id.rpartition(":")[2]
+    family, _, stem = VERSION.sub("", bare).rpartition("/")
+    for name in [] if found.files else list_envs():
+        card = load_env(name)
+        own = str(card.gymnasium_id or card.model.id or "").rpartition(":")[2]
+        own_family, _, own_stem = VERSION.sub("", own).rpartition("/")
+        package = find_backend(card).package
+        if (family, stem) == (own_family, own_stem) or (
+            family == own_family and (family or (package and stem.lower().startswith(package)))
+        ):
+            n_tasks = count(len(list_tasks(card)), "task")
+            yield f"{bare}: an environment with {n_tasks} ships with this program: --env {name}"
 
 
 def _list_backends(found: EnvSource, wishes: Wishes) -> list[str]:

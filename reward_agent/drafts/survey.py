@@ -58,6 +58,7 @@ class Watched:
         rewards: of all steps.
         lengths: steps of each episode.
         n_terminated: episodes that the environment ended.
+        cut_off_at: steps of each that it cut off by time.
         info: by path, such as ``info/success``.
         odd_info: keys whose values are no numbers.
         n_steps: all.
@@ -68,6 +69,7 @@ class Watched:
     rewards: list[float] = field(default_factory=list)
     returns: list[float] = field(default_factory=list)
     n_terminated: int = 0
+    cut_off_at: list[int] = field(default_factory=list)
     info: dict[str, InfoKey] = field(default_factory=dict)
     odd_info: set[str] = field(default_factory=set)
     n_steps: int = 0
@@ -199,7 +201,7 @@ def survey_env(env: Any, name: str, seed: int = 0) -> Survey:
         sampled=_collect(samples, simulator) if simulator else None,
         dt=dt,
         dt_source=source,
-        limit=_find_limit(env, spec),
+        limit=_find_limit(env, spec) or _find_common(watched.cut_off_at),
         threshold=getattr(spec, "reward_threshold", None) or getattr(env, "threshold", None),
         model=simulator.tell_facts() if simulator else None,
     )
@@ -298,6 +300,11 @@ def _find_limit(env: Any, spec: Any) -> int | None:
     return getattr(known, "max_episode_steps", None)
 
 
+def _find_common(lengths: list[int]) -> int | None:
+    """Return the steps after which episodes were cut off, if always after so many."""
+    return lengths[0] if len(lengths) > 1 and len(set(lengths)) == 1 else None
+
+
 def _read_bounds(space: Any, columns: Columns) -> tuple[Array, Array]:
     n = columns.observation_size
     low, high = np.zeros(columns.width), np.ones(columns.width)
@@ -351,6 +358,8 @@ def _watch(
             watched.rewards.append(float(reward))
             total += float(reward)
             watched.n_terminated += bool(terminated)
+            if truncated and not terminated:
+                watched.cut_off_at.append(len(rows) - 1)
             watched.n_steps += 1
             _note_info(watched, info, is_last=ended, is_step=True)
             if rng.random() < 0.1:
