@@ -62,7 +62,7 @@ class Watched:
         info: by path, such as ``info/success``.
         odd_info: keys whose values are no numbers.
         n_steps: all.
-        steps_per_s: of one environment.
+        steps_per_s: of one environment, resets included.
     """
 
     episodes: list[Array] = field(default_factory=list)
@@ -342,7 +342,9 @@ def _watch(
     spent = 0.0
     while watched.n_steps < _MOST_STEPS and len(watched.episodes) < _MOST_EPISODES:
         number = len(watched.episodes)
+        start = time.perf_counter()
         observation, info = call("reset", env.reset, seed=seed + number)
+        spent += time.perf_counter() - start
         rows = [read_row(columns, observation)]
         _sample(samples, simulator, rows[-1])
         _note_info(watched, info, is_last=False, is_step=False)

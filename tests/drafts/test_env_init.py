@@ -152,11 +152,34 @@ def test_a_function_of_ones_own_is_copied_made_sealed_and_tried(
     assert card.field("success").unit == "0/1"
     assert card.field("success").people_only
     assert env.tasks == ("own_success", "own_return")
+    assert "nothing says how long an episode lasts" in said  # it ends by itself
     metric = compile_metric(env.folder / "tasks/own_success/metric.py")
     fields = {"success": [0.0, 0.0, 1.0], "own_reward": [0.0, -1.0, -0.5]}
     score = metric(Episode(fields, np.zeros((2, 1)), 0.1))
     assert score.success
     assert score.parts["own_return"] == -1.5
+
+
+def test_a_length_at_which_all_episodes_are_cut_off_is_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off = OWN.replace("done, False, info", "False, done, info")
+    (tmp_path / "cut_push.py").write_text(
+        cut_off.replace("from own_parts import LENGTH", "LENGTH = 70")
+    )
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    (tmp_path / "cut_push.py").rename(folder / "cut_push.py")
+    monkeypatch.chdir(folder)
+    env = init_env("cut_push.py:make_push", Path("push"), tell=lambda _: None)
+    assert load_env(env.folder).max_episode_steps == 70
+
+
+def test_an_environment_that_ships_is_named(tmp_path: Path) -> None:
+    said = list[str]()
+    with pytest.raises(DataError, match="Crafter"):
+        init_env("Crafter-v1", tmp_path / "crafter", tell=said.append)
+    assert said[0].endswith("4 tasks ships with this program: --env crafter")
 
 
 def test_what_is_no_number_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
