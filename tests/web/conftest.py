@@ -20,7 +20,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     options = {
         "--env": "inverted_pendulum", "--task": "balance", "--candidates": "2",
-        "--iterations": "1", "--steps": str(STEPS), "--winner-seeds": "0",
+        "--iterations": "1", "--steps": str(STEPS), "--winner-seeds": "0", "--video-quality": "low",
         "--eval-episodes": "2", "--racing": "none", "--provider": write_script(folder / "replies.md"),
     }  # fmt: skip
     arguments = [part for option in options.items() for part in option]
