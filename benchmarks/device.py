@@ -56,10 +56,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--steps", type=int, default=200_000)
     parser.add_argument("--worlds", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--sizes", type=int, nargs="*", default=[1024, 4096, 16384])
-    parser.add_argument("--parts", nargs="+", default=["physics", "speed", "round", "cores"])
+    parts = ["physics", "speed", "round", "halving", "cores"]
+    parser.add_argument("--parts", nargs="+", default=parts, choices=parts)
     given = parser.parse_args(arguments)
     measures = {"physics": _measure_physics, "speed": _measure_speed, "round": _measure_rounds}
-    measures["cores"] = _measure_cores
+    measures |= {"halving": _measure_halving, "cores": _measure_cores}
     for part in given.parts:
         started = time.perf_counter()
         for row in measures[part](given):
@@ -136,18 +137,67 @@ def _measure_speed(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def _measure_rounds(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Train a whole round for each number of worlds, the first of them twice."""
-    from reward_agent.worker.device import DeviceSession, train
-
     for worlds in (given.worlds[0], *given.worlds):
         with tempfile.TemporaryDirectory() as folder:
             trainings = _make_trainings(given, Path(folder))
-            said: list[DeviceReply] = []
-            started = time.perf_counter()
-            request = DeviceRequest(trainings=tuple(trainings), n_worlds=worlds)
-            train(request, DeviceSession(given.device, said.append, lambda: False))
-            wall_s = time.perf_counter() - started
-            refused = [reply.message for reply in said if reply.kind == "refused"]
-            yield {"worlds": worlds, "refused": refused} | _tell(given, trainings, wall_s)
+            wall_s = _train_on_device(given, trainings, worlds)
+            yield {"worlds": worlds} | _tell(given, trainings, wall_s)
+
+
+def _measure_halving(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Stop the worse half of the programs half way; new seeds of the others take their seats."""
+    from reward_agent.device.seats import share_seats
+
+    with tempfile.TemporaryDirectory() as folder:
+        trainings = _make_trainings(given, Path(folder))
+        half = [_reach(training, given.steps // 2) for training in trainings]
+        wall_s = _train_on_device(given, half, given.worlds[0])
+        scores = _score_all(given, half)
+        by_program: dict[str, list[float]] = {}
+        for training, score in zip(half, scores, strict=True):
+            known = by_program.setdefault(training.job.program_sha256, [])
+            known.append(-np.inf if score is None else score)
+        ranked = sorted(by_program, key=lambda name: -float(np.median(by_program[name])))
+        kept = ranked[: max(1, len(ranked) // 2)]
+        survivors = [t for t in trainings if t.job.program_sha256 in kept]
+        seeds = {
+            name: [t.job.seed for t in survivors if t.job.program_sha256 == name] for name in kept
+        }
+        fresh = share_seats(seeds, len(trainings))
+        patterns = {training.job.program_sha256: training for training in survivors}
+        added = [
+            _sit_anew(patterns[name], Path(folder), seed) for name in kept for seed in fresh[name]
+        ]
+        wall_s += _train_on_device(given, [*survivors, *added], given.worlds[0])
+        yield {"kept": len(kept), "added": len(added)} | _tell(given, survivors + added, wall_s)
+
+
+def _reach(training: DeviceTraining, until: int) -> DeviceTraining:
+    return training.model_copy(update={"job": training.job.go_on(until)})
+
+
+def _sit_anew(training: DeviceTraining, folder: Path, seed: int) -> DeviceTraining:
+    """Return the same training with another seed, in a folder of its own."""
+    own = folder / f"{training.job.program_sha256[:8]}_new_{seed}"
+    own.mkdir()
+    job = training.job.model_copy(update={"seed": seed})
+    return training.model_copy(update={"job": job, "job_dir": str(own)})
+
+
+def _train_on_device(
+    given: argparse.Namespace, trainings: Sequence[DeviceTraining], worlds: int
+) -> float:
+    """Train them side by side and return how long it took."""
+    from reward_agent.worker.device import DeviceSession, train
+
+    said: list[DeviceReply] = []
+    started = time.perf_counter()
+    request = DeviceRequest(trainings=tuple(trainings), n_worlds=worlds)
+    train(request, DeviceSession(given.device, said.append, lambda: False))
+    for reply in said:
+        if reply.kind == "refused":
+            print(json.dumps({"refused": reply.message}))
+    return time.perf_counter() - started
 
 
 def _measure_cores(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -238,9 +288,7 @@ def _tell(
     """Return how long a round took and what its last policies score."""
     finished = [t for t in trainings if (Path(t.job_dir) / RESULT_FILE).exists()]
     steps = sum(t.job.total_timesteps for t in finished)
-    with _make_pool() as pool:
-        texts = [(t.model_dump_json(), given.task) for t in finished]
-        scores = list(pool.map(_score, texts))
+    scores = _score_all(given, finished)
     return {
         "trainings": len(finished),
         "wall_s": round(wall_s, 1),
@@ -248,6 +296,13 @@ def _tell(
         "scores": scores,
         "median": float(np.median([s for s in scores if s is not None] or [np.nan])),
     }
+
+
+def _score_all(
+    given: argparse.Namespace, trainings: Sequence[DeviceTraining]
+) -> list[float | None]:
+    with _make_pool() as pool:
+        return list(pool.map(_score, [(t.model_dump_json(), given.task) for t in trainings]))
 
 
 def _score(work: tuple[str, str]) -> float | None:

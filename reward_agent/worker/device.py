@@ -36,7 +36,12 @@ from reward_agent.records.job import INITIAL_POLICY_FILE, RESULT_FILE
 from reward_agent.rewards.contract import ContractError
 from reward_agent.types import FINISHED, TimeUse, WorkOutcome, name_failure
 
-DEFAULT_WORLDS = 16
+# Fewer launches than today's 16 worlds need, and no less learned: distance, m, of two recorded
+# programs x two seeds of hopper after 100,000 steps, with 1,024 steps a rollout, on a CPU:
+#   16 x 64: 4.7 8.7 6.2 5.2    32 x 32: 4.4 4.9 11.5 5.1    64 x 16: 4.3 1.4 2.6 9.4
+DEFAULT_WORLDS = 32
+# Of one stack, by the memory of a GPU; more trainings follow in the next.
+_MOST_WORLDS = 65_536
 _STOP = "stop"
 
 Tell = Callable[[DeviceReply], None]
@@ -105,11 +110,14 @@ def train(request: DeviceRequest, session: DeviceSession) -> None:
         groups.setdefault(training.form, []).append(training)
     notes: set[str] = set()
     n_repeated = 0
-    for seated in groups.values():
-        course = SeatedRound(seated, request.n_worlds or DEFAULT_WORLDS, session)
-        course.run()
-        notes |= set(course.round.worlds.notes)
-        n_repeated += course.round.n_repeated
+    n_worlds = request.n_worlds or DEFAULT_WORLDS
+    most = max(_MOST_WORLDS // n_worlds, 1)
+    for group in groups.values():
+        for first in range(0, len(group), most):
+            course = SeatedRound(group[first : first + most], n_worlds, session)
+            course.run()
+            notes |= set(course.round.worlds.notes)
+            n_repeated += course.round.n_repeated
     session.tell(DeviceReply(kind="finished", notes=tuple(sorted(notes)), n_repeated=n_repeated))
 
 

@@ -91,6 +91,25 @@ def test_the_ant_differs_by_the_frames_of_its_contacts_alone(
     assert step_both(worlds, simulation).max() < 2e-3
 
 
+@pytest.mark.parametrize("name", ["hopper", "reacher"])
+def test_worlds_part_from_mujoco_no_faster_than_mujoco_from_a_nudge(name: str) -> None:
+    card, n = load_env(name), 16
+    nudged, worlds = make_states(card, n), Worlds(card, n, seed=0, device="cpu")
+    simulation = make_states(card, n)
+    put(worlds, simulation)
+    nudge = np.random.default_rng(3).uniform(-1e-6, 1e-6, nudged.qpos.shape)
+    nudged.put(simulation.qpos + nudge, simulation.qvel)
+    generator = np.random.default_rng(4)
+    for _ in range(100):
+        action = generator.uniform(*card.action_range, (n, card.n_actions)).astype(np.float32)
+        simulation.step(action)
+        nudged.step(action)
+        worlds.advance(torch.tensor(action))
+    ours = np.median(np.abs(worlds.read("qpos").numpy() - simulation.qpos).max(axis=1))
+    theirs = np.median(np.abs(nudged.qpos - simulation.qpos).max(axis=1))
+    assert ours < 3 * theirs
+
+
 ARRAYS = ("xpos", "xmat", "xquat", "geom_xpos", "geom_xmat", "subtree_com", "cvel", "sensordata")
 
 
