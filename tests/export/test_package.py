@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -114,7 +115,7 @@ def run_episode(env: Any, act: Any) -> list[Any]:
 
 
 def test_other_forms_of_the_policy_act_as_it_does_and_train_on(
-    run_dir: Path, module: ModuleType, import_exported, tmp_path: Path
+    run_dir: Path, module: ModuleType, import_exported, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     import torch
     from stable_baselines3 import PPO
@@ -122,7 +123,7 @@ def test_other_forms_of_the_policy_act_as_it_does_and_train_on(
 
     onnx = pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
-    out = tmp_path / "out"
+    out = tmp_path / "hop"
     arguments = ["export", str(run_dir), "-o", str(out), "--json"]
     forms = ["--also", "onnx", "--also", "torch", "--also", "sb3"]
     done = CliRunner().invoke(app, [*arguments, *forms])
@@ -140,6 +141,12 @@ def test_other_forms_of_the_policy_act_as_it_does_and_train_on(
     np.testing.assert_allclose(action, expected, atol=1e-5)
     [prop] = onnx.load(out / "policy.onnx").metadata_props
     assert json.loads(prop.value)["observation"]["size"] == 11
+
+    page = (Path(__file__).parents[2] / "docs/how-to/take-away.md").read_text()
+    [runner] = re.findall(r"```python\n(import gymnasium.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(runner, "take-away.md", "exec"), {})
+    assert re.fullmatch(r"-?[\d.]+ m\n", capsys.readouterr().out)
 
     program = torch.export.load(out / "policy.pt2").module()
     action = program(torch.from_numpy(seen.astype(np.float32))).detach().numpy()
