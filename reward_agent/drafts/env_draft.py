@@ -115,7 +115,7 @@ def _hold_twins(job: DraftJob, plan: EnvPlan, card: EnvCard) -> tuple[EnvPlan, b
         return plan, False
     if bare not in import_envpool(card).list_all_envs():
         return plan, False
-    like = compare_twins(card, twin)
+    like = compare_twins(card.model_copy(update={"name": job.options.name}), twin)
     rates = "{:,.0f} and {:,.0f} env steps/s".format(*like.speeds)
     is_same, is_faster = like.is_same, like.speeds[0] >= _FASTER * like.speeds[1]
     if is_pooled and like.differs:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _MOST_STEPS, _MOST_EPISODES, _MOST_S = 1200, 24, 25.0
 _HOLD_STEPS, _LONGEST = 10, 300
+# Steps after which there are enough episodes; of short ones there may be as many.
+_ENOUGH = 200
 _MOST_DOC_CHARS, _ENDLESS = 100_000, 2**31 - 1
 
 
@@ -340,8 +342,10 @@ def _watch(
     watched, began, rng = Watched(), time.monotonic(), np.random.default_rng(seed)
     env.action_space.seed(seed)
     spent = 0.0
-    while watched.n_steps < _MOST_STEPS and len(watched.episodes) < _MOST_EPISODES:
+    while watched.n_steps < _MOST_STEPS:
         number = len(watched.episodes)
+        if number >= _MOST_EPISODES and (watched.n_steps >= _ENOUGH or number >= _ENOUGH):
+            break
         start = time.perf_counter()
         observation, info = call("reset", env.reset, seed=seed + number)
         spent += time.perf_counter() - start

@@ -269,6 +269,8 @@ class ActionForm:
         space = self._space
         if not self.n_choices:
             chosen = np.clip(rows, self.low, self.high)
+            if space.dtype.kind in "iu":  # cut off, the highest would hardly ever be taken
+                chosen = np.rint(chosen)
         else:
             last = np.array(self.n_choices) - 1
             chosen = np.clip(np.rint(rows).astype(int), 0, last) + self._firsts

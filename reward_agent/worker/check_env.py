@@ -69,7 +69,8 @@ def check_card(card: EnvCard) -> CheckEnvResult:
         findings = try_card(card)
         if any(finding.severity == "error" for finding in findings):
             return CheckEnvResult(findings=findings)
-        simulation = make_simulation(card, _N_SIMS, seed=0)
+        n_sims = min(_N_SIMS, find_backend(card).most_simulations or _N_SIMS)
+        simulation = make_simulation(card, n_sims, seed=0)
     except (DataError, UsageError) as error:
         return CheckEnvResult(
             findings=(make_finding("model", error.message, error.remedy, "error"),)
@@ -77,8 +78,8 @@ def check_card(card: EnvCard) -> CheckEnvResult:
     seen = _roll(simulation)
     constants = [_find_constants(simulation, field, seen) for field in card.fields]
     notes = [note for found in constants for note in found.notes]
-    if 0 < seen.n_diverged <= _FEW * _N_SIMS:
-        notes.append(f"{seen.tell_divergence(_N_SIMS)}; that ends the episode")
+    if 0 < seen.n_diverged <= _FEW * n_sims:
+        notes.append(f"{seen.tell_divergence(n_sims)}; that ends the episode")
     compared = compare_card(simulation)
     return CheckEnvResult(
         findings=(

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.errors import DataError, EnvironmentFailure
 from reward_agent.simulation import gymnasium_batch
 from reward_agent.simulation.backends import Footage, make_simulation
 from reward_agent.simulation.gymnasium_batch import GymnasiumArtist
+from reward_agent.simulation.gymnasium_host import ActionForm
 from reward_agent.worker.check_env import check_card
 
 ENVS = Path(__file__).parents[1] / "support" / "envs"
@@ -128,6 +130,21 @@ def test_wrappers_and_arguments_of_a_person_are_kept() -> None:
     simulation.reset()
     simulation.step([[0, 0]])
     assert simulation.read_state().paid[0] == 7.0
+
+
+@pytest.mark.parametrize(
+    ("space", "rows", "taken"),
+    [
+        (spaces.Box(0, 4, (1,), np.int32), [[3.6], [9.0], [-1.0]], [[4], [4], [0]]),
+        (spaces.Box(-1.0, 1.0, (1,), np.float32), [[0.5], [9.0]], [[0.5], [1.0]]),
+        (spaces.Discrete(3, start=-1), [[0.0], [2.0]], [-1, 1]),
+        (spaces.MultiBinary((2, 2)), [[0, 1, 1, 0]], [[[0, 1], [1, 0]]]),
+    ],
+)
+def test_actions_are_decoded_together(space: Any, rows: list[Any], taken: list[Any]) -> None:
+    decoded = ActionForm("it", space).decode(np.array(rows, float))
+    assert np.array(decoded).tolist() == taken
+    assert all(space.contains(one) for one in decoded)
 
 
 def test_rescaled_actions_reach_the_ends_of_the_environments_own() -> None:
