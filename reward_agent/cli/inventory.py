@@ -353,6 +353,7 @@ def show_prompt_command(
 def doctor_command(as_json: Json = False, **settings: Any) -> None:
     """Say what this machine offers; with --provider, try that model for a few cents at most."""
     from reward_agent.definitions.learner import LEARNERS
+    from reward_agent.executors.device_survey import describe_survey, survey_device
     from reward_agent.executors.registry import EXECUTORS
     from reward_agent.sandbox.doctor import Mechanism, survey, survey_members
     from reward_agent.simulation.backends import BACKENDS
@@ -369,6 +370,8 @@ def doctor_command(as_json: Json = False, **settings: Any) -> None:
             if not key:
                 detail = f"not set: export it, or `reward-agent keys set {variable}`"
             mechanisms.append(Mechanism(variable, f"provider {row.name}", False, detail))
+    gpu = survey_device()
+    mechanisms.append(Mechanism("GPU", "--device gpu", not gpu.lacks, describe_survey(gpu)))
     for seam in (LEARNERS, BACKENDS, PROVIDERS, EXECUTORS, TRACKERS):
         mechanisms += survey_members(seam)
     if as_json:

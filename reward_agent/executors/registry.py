@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reward_agent.errors import UsageError
 from reward_agent.executors import Place
+from reward_agent.executors.device import DevicePlace
+from reward_agent.executors.device_survey import choose_device
 from reward_agent.executors.remote import ClusterOptions, Nodes, RemotePlace
 from reward_agent.executors.slots import LocalPlace
 from reward_agent.plugins import Plugin, Seam
@@ -56,16 +59,29 @@ EXECUTORS = Seam(
 
 
 def make_places(
-    name: str, options: ClusterOptions, mode: SandboxMode, *, is_warm: bool
+    name: str, options: ClusterOptions, mode: SandboxMode, *, is_warm: bool, device: str = "cpu"
 ) -> tuple[Place, Place]:
     """Return where trainings and evaluations run, and where short jobs and films do: here.
 
+    Args:
+        name: of the executor.
+        options: what a user says of a cluster.
+        mode: how strictly generated code is isolated.
+        is_warm: whether many jobs are to come.
+        device: what trains, as ``--device`` names it.
+
     Raises:
         UnknownNameError: there is no such executor.
-        UsageError: what it needs is not installed, or its cluster cannot be used.
+        UsageError: what it needs is not installed, its cluster or the device cannot be used.
     """
+    chosen = choose_device(device)
     if EXECUTORS.find(name).is_here:
         place: Place = EXECUTORS.load(name)(options.slots, mode, is_warm=is_warm)
-        return place, place
+        return (DevicePlace(place, chosen, options.tell) if chosen else place), place
+    if chosen is not None:
+        raise UsageError(
+            f"--device {device} trains on this machine, --executor {name} elsewhere",
+            "leave one of them out; --job-gpus reserves the GPUs of a cluster's nodes",
+        )
     nodes: Nodes = EXECUTORS.load(name)(options)
     return RemotePlace(nodes, mode, options.tell), LocalPlace(1, mode, is_warm=is_warm)

@@ -63,6 +63,7 @@ class RunOptions(TypedDict, total=False):
     job_cpus: int
     job_gpus: float
     slots: int
+    device: Literal["cpu", "gpu", "auto", "warp-cpu"]
     sandbox: Literal["strict", "default", "any", "off"]
     trust_config: bool
     python: str | None

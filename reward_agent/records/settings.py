@@ -408,6 +408,11 @@ class PlaceSettings(ClusterSettings):
     slots: int = place_setting(
         0, "trainings side by side; 0: cores minus one, or all of a cluster", ge=0, le=10_000
     )
+    device: Literal["cpu", "gpu", "auto", "warp-cpu"] = place_setting(
+        "cpu",
+        "what trains; gpu, experimental: a round as one batch; warp-cpu: the same without one",
+        in_folder="cpu|gpu|auto",
+    )
     sandbox: Literal["strict", "default", "any", "off"] = place_setting(
         "default",
         "isolation of generated code; any: whatever is to be had",

@@ -297,7 +297,7 @@ class HeldRun:
         )
         # What the machine can do at the start it must do for every job: the level never changes.
         mode = "strict" if record.sandbox_level == "full" else settings.sandbox
-        return make_places(settings.executor, options, mode, is_warm=True)
+        return make_places(settings.executor, options, mode, is_warm=True, device=settings.device)
 
 
 def name_env(record: RunRecord) -> str:

@@ -118,14 +118,14 @@ def test_a_run_decides_nothing_about_this_person_and_machine() -> None:
     assert set(list_settings(is_personal=True)) == {
         "provider", "model", "base_url", "headers", "body", "prices", "context_tokens", "silence_timeout_s", "call_timeout_s",
         "attempts", "concurrency", "critic_model", "analyzer_model", "judge_model", "pictures", "max_usd", "max_tokens", "max_calls", "cache",
-        "executor", "ray_address", "job_cpus", "job_gpus", "slots", "sandbox",
+        "executor", "ray_address", "job_cpus", "job_gpus", "slots", "device", "sandbox",
         "training_timeout_s", "memory_mib", "trust_config", "python",
     }  # fmt: skip
 
 
 def test_where_and_how_a_run_is_carried_out_is_not_in_the_digest_of_a_sweep() -> None:
     assert set(list_settings(in_digest=False)) == {
-        "executor", "ray_address", "job_cpus", "job_gpus", "slots", "sandbox",
+        "executor", "ray_address", "job_cpus", "job_gpus", "slots", "device", "sandbox",
         "training_timeout_s", "memory_mib", "video", "cache", "trust_config", "python",
         "silence_timeout_s", "call_timeout_s", "attempts", "concurrency", "context_tokens",
         "pictures", "own_reward",

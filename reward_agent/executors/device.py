@@ -1,0 +1,303 @@
+"""Trainings on a GPU: one process has it, and trains what is asked for together as one round.
+
+``DevicePlace`` stands before another place, to which all goes that is no training, and each
+training that has no form on a GPU; it says so. A program is traced in a sealed child of that place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pydantic import ValidationError
+
+from reward_agent.device.fitness import find_training_obstacle
+from reward_agent.errors import DataError, EnvironmentFailure, Interrupted
+from reward_agent.executors import JobRequest, Place
+from reward_agent.files import write_atomic
+from reward_agent.records.device import DeviceReply, DeviceRequest, DeviceTraining
+from reward_agent.records.job import JOB_FILE, PROGRAM_FILE, RESULT_FILE, RowCallback
+from reward_agent.records.operations import TracedProgram
+from reward_agent.records.outcomes import OK
+from reward_agent.records.training_jobs import TraceJob, TraceResult, TrainJob
+from reward_agent.sandbox.environment import select_allowed
+from reward_agent.sandbox.isolation import Level
+from reward_agent.sandbox.runner import JobExit, read_result
+from reward_agent.text import clean_text
+
+# So many trainings can enter at once; the process divides them as its memory allows.
+_MOST_SIDE_BY_SIDE = 256
+# Trainings of one round come within this time of each other.
+_SETTLE_S, _POLL_S = 0.5, 0.2
+# What the process needs beside what a child may see: where kernels that were compiled are kept.
+_OF_DEVICE = ("HOME", "WARP_CACHE_PATH", "XDG_CACHE_HOME")
+_TO_CPU = "train with --device cpu"
+
+
+@dataclass
+class WaitingTraining:
+    """A training that waits for the device; ``done`` is set when ``reply`` says how it ended."""
+
+    request: JobRequest
+    job: TrainJob
+    program: TracedProgram | None
+    done: threading.Event = field(default_factory=threading.Event)
+    reply: DeviceReply | None = None
+
+    def answer(self, reply: DeviceReply) -> None:
+        """Tell whoever waits."""
+        self.reply = reply
+        self.done.set()
+
+
+class DevicePlace:
+    """A GPU before another place.
+
+    Args:
+        place: where all else runs.
+        device: PyTorch's name.
+        tell: is told what a person should know.
+    """
+
+    is_remote = False
+
+    def __init__(self, place: Place, device: str, tell: Callable[[str], None]) -> None:
+        self.n_slots = max(place.n_slots, _MOST_SIDE_BY_SIDE)
+        self._place, self._tell = place, tell
+        # Beside trainings on the device no more jobs run than without it.
+        self._cores = threading.Semaphore(place.n_slots)
+        self._folder = TemporaryDirectory(prefix="reward-agent-device-")
+        self._queue = DeviceQueue(device, Path(self._folder.name))
+        self._traces: dict[str, JobExit] = {}
+        self._told: set[str] = set()
+
+    def run(
+        self,
+        request: JobRequest,
+        on_progress: RowCallback | None,
+        cancel: threading.Event,
+    ) -> JobExit:
+        """Run a training on the device, if it can run there, and all else where it ran before."""
+        job = request.job
+        if type(job) is not TrainJob:
+            return self._run_there(request, on_progress, cancel)
+        why = find_training_obstacle(job)
+        if not why:
+            started = time.monotonic()
+            with self._queue.expecting():
+                job_exit = self._trace(job, request, cancel)
+                waiting = self._queue.put(request, job, job_exit)
+            reply = self._queue.wait(waiting, cancel)
+            if reply.kind == "done":
+                return _read_exit(waiting, time.monotonic() - started, job_exit.level)
+            if reply.kind == "failed":
+                raise EnvironmentFailure(f"the GPU: {reply.message}", reply.remedy or _TO_CPU)
+            why = reply.message
+        self._say(f"program {job.program_sha256[:8]} trains on the CPU: {why}")
+        return self._run_there(request, on_progress, cancel)
+
+    def close(self) -> None:
+        """End the process that has the device; the other place is closed by whoever made it."""
+        self._queue.close()
+        self._folder.cleanup()
+
+    def _run_there(
+        self, request: JobRequest, on_progress: RowCallback | None, cancel: threading.Event
+    ) -> JobExit:
+        with self._cores:
+            return self._place.run(request, on_progress, cancel)
+
+    def _say(self, what: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            self._tell(what)
+
+    def _trace(self, job: TrainJob, request: JobRequest, cancel: threading.Event) -> JobExit:
+        """Have the program of a training traced; several seeds of one need it once."""
+        trace = TraceJob(card=job.card, program_sha256=job.program_sha256, gamma=job.learner.gamma)
+        key = trace.digest()
+        if key not in self._traces:
+            folder = Path(self._folder.name) / f"{key[:24]}-{threading.get_ident()}"
+            folder.mkdir(exist_ok=True)
+            source = (request.job_dir / PROGRAM_FILE).read_bytes()
+            (folder / PROGRAM_FILE).write_bytes(source)
+            there = JobRequest(trace, folder, request.limits)
+            self._traces[key] = self._run_there(there, None, cancel)
+        return self._traces[key]
+
+
+def _read_exit(waiting: WaitingTraining, wall_s: float, level: Level) -> JobExit:
+    """Return how a training ended that the device's process says is over.
+
+    Raises:
+        EnvironmentFailure: what it left is no result.
+    """
+    request = waiting.request
+    try:
+        result = read_result(waiting.job, request.job_dir, request.limits.result_mib * 2**20)
+    except DataError as error:
+        raise EnvironmentFailure(f"the GPU: {error.message}", _TO_CPU) from error
+    return JobExit(
+        outcome=OK, result=result, wall_s=wall_s, peak_rss_mib=0.0, level=level, stderr_tail=""
+    )
+
+
+class DeviceQueue:
+    """What waits for the device, and the process that has it, which starts with the first of it.
+
+    Args:
+        device: PyTorch's name.
+        folder: where the process writes what it says.
+    """
+
+    def __init__(self, device: str, folder: Path) -> None:
+        self._device, self._log = device, folder / "device.log"
+        self._changed = threading.Condition()
+        self._waiting: list[WaitingTraining] = []
+        self._n_expected, self._is_closed = 0, False
+        self._process: subprocess.Popen[str] | None = None
+        self._thread = threading.Thread(target=self._serve, name="device", daemon=True)
+        self._thread.start()
+
+    @contextlib.contextmanager
+    def expecting(self) -> Iterator[None]:
+        """Let the device wait for one more training, whose program is being traced."""
+        with self._changed:
+            self._n_expected += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._n_expected -= 1
+                self._changed.notify_all()
+
+    def put(self, request: JobRequest, job: TrainJob, job_exit: JobExit) -> WaitingTraining:
+        """Let a training wait, whose trace ended so; one without operations is refused at once."""
+        traced = job_exit.result if isinstance(job_exit.result, TraceResult) else None
+        if traced is None or traced.program is None:
+            why = traced.refusal if traced else f"its trace ended so: {job_exit.outcome}"
+            waiting = WaitingTraining(request, job, None)
+            waiting.answer(DeviceReply(kind="refused", message=why))
+            return waiting
+        waiting = WaitingTraining(request, job, traced.program)
+        with self._changed:
+            self._waiting.append(waiting)
+        return waiting
+
+    def wait(self, waiting: WaitingTraining, cancel: threading.Event) -> DeviceReply:
+        """Return how a training ended.
+
+        Raises:
+            Interrupted: the run was stopped meanwhile.
+        """
+        while not waiting.done.wait(_POLL_S):
+            if cancel.is_set():
+                self._say("stop")
+                raise Interrupted("the run was stopped")
+        assert waiting.reply is not None
+        return waiting.reply
+
+    def close(self) -> None:
+        """End the process."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        if self._process is not None:
+            self._process.kill()
+        self._thread.join()
+        self._forget_process()
+
+    def _serve(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_closed or self._is_complete())
+                if self._is_closed:
+                    return
+            time.sleep(_SETTLE_S)
+            with self._changed:
+                if not self._is_complete():
+                    continue
+                together, self._waiting = self._waiting, []
+            self._train(together)
+
+    def _is_complete(self) -> bool:
+        return bool(self._waiting) and not self._n_expected
+
+    def _train(self, together: Sequence[WaitingTraining]) -> None:
+        """Train these side by side; each has an answer afterwards."""
+        open_ = {str(item.request.job_dir): item for item in together}
+        try:
+            self._start()
+            self._say(_make_request(together))
+            last = self._hear(open_)
+        except (OSError, ValidationError) as error:
+            last = DeviceReply(kind="failed", message=f"{type(error).__name__}: {error}"[:4000])
+        for item in open_.values():
+            item.answer(last)
+
+    def _hear(self, open_: dict[str, WaitingTraining]) -> DeviceReply:
+        """Answer trainings as they end; return what those are told that did not."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            reply = DeviceReply.model_validate_json(line)
+            if reply.kind in ("done", "refused") and reply.job_dir in open_:
+                open_.pop(reply.job_dir).answer(reply)
+            elif reply.kind == "failed":
+                return reply
+            elif reply.kind == "finished":
+                return DeviceReply(kind="failed", message="it was stopped before its end")
+        self._forget_process()
+        said = self._log.read_text("utf-8", "replace")[-1000:].strip()
+        return DeviceReply(kind="failed", message=clean_text(f"its process ended: {said}", 3000))
+
+    def _start(self) -> None:
+        """Start the process, where it is not there; its first word is heard with all others."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        self._forget_process()
+        kept = {name: os.environ[name] for name in _OF_DEVICE if name in os.environ}
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-s", "-P", "-m", "reward_agent.worker.device", self._device],
+                env={**select_allowed(os.environ), **kept},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+
+    def _forget_process(self) -> None:
+        """Close the pipes of a process that has ended."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(BrokenPipeError), process:
+                pass
+
+    def _say(self, line: str) -> None:
+        process = self._process
+        if process is not None and process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(line + "\n")
+                process.stdin.flush()
+
+
+def _make_request(together: Sequence[WaitingTraining]) -> str:
+    """Leave the job in each folder, as any place does, and return the request."""
+    trainings = []
+    for item in together:
+        folder = item.request.job_dir
+        (folder / RESULT_FILE).unlink(missing_ok=True)
+        write_atomic(folder / JOB_FILE, item.job.model_dump_json(indent=1).encode())
+        assert item.program is not None
+        trainings.append(DeviceTraining(job=item.job, job_dir=str(folder), program=item.program))
+    return DeviceRequest(trainings=tuple(trainings)).model_dump_json()
