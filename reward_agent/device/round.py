@@ -86,7 +86,9 @@ class Stopwatch:
             self._marks.append((part, time.perf_counter()))
 
     def read(self) -> None:
-        """Add up what was marked, to the last mark; the device has come past it."""
+        """Add up what was marked, to the last mark, which the device is waited for to come past."""
+        if self._is_gpu and self._marks:
+            self._marks[-1][1].synchronize()
         for (part, begun), (_, ended) in zip(self._marks[:-1], self._marks[1:], strict=True):
             spent = begun.elapsed_time(ended) / 1000 if self._is_gpu else ended - begun
             self.seconds[part] += spent

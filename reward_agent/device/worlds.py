@@ -113,6 +113,7 @@ class Worlds:
         self._is_current = bool(choose_stage(card, needed))
         _check_sensors(self.model, self._is_current)
         self._room, self._n_growths, self._is_captured = room or Room(), 0, is_captured
+        _leave_default_stream(self.device)
         self._make_starts(seed)
         self._generator = torch.Generator(self.device).manual_seed(seed)
         with self._on_device():
@@ -288,6 +289,16 @@ class Worlds:
         self.read("qvel").copy_(qvel)
         self.read("qacc_warmstart").zero_()
         self._run_settle()
+
+
+def _leave_default_stream(device: torch.device) -> None:
+    """Go on in a stream of this thread's own on a GPU: in the default one nothing is captured."""
+    if device.type != "cuda":
+        return
+    if torch.cuda.current_stream(device) == torch.cuda.default_stream(device):
+        # What was launched in the other stream has to be there.
+        torch.cuda.synchronize(device)
+        torch.cuda.set_stream(torch.cuda.Stream(device))
 
 
 def _make_simulable(model: mujoco.MjModel) -> tuple[str, ...]:
