@@ -29,7 +29,7 @@ from reward_agent.records.draft import DRAFTED, Draft, DraftOptions
 # Steps of an episode where nothing says how many.
 _MOST_EPISODE_STEPS = 1000
 # Simulations and steps that ranges are measured in, by control steps/s of one environment.
-_MEASURED = ((1500.0, 16, 400), (400.0, 8, 200), (0.0, 4, 100))
+_MEASURED = ((1500.0, 16, 400), (400.0, 8, 200), (40.0, 4, 100), (0.0, 2, 50))
 _MOST_PROSE, _MOST_FINDINGS = 1500, 60
 # Entries that must agree on how long a step is, and by how much they may differ.
 _LEAST_RATES, _RATE_SPREAD = 3, 0.1

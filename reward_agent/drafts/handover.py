@@ -300,7 +300,9 @@ def main() -> None:
         import traceback
 
         traceback.print_exc()
-        facts = {"error": f"{type(error).__name__}: {error}"}
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        words = str(error) or f"in {last.filename}:{last.lineno}: {last.line}"
+        facts = {"error": f"{type(error).__name__}: {words}"}
     (folder / FACTS_FILE).write_text(json.dumps(facts), encoding="utf-8")
 
 

@@ -27,6 +27,7 @@ import json
 import mmap
 import os
 import sys
+import traceback
 import types
 from typing import Any, Callable, Iterator, Sequence  # noqa: UP035  # of any Python
 
@@ -44,6 +45,10 @@ _N_TRIED = 5
 # A table of bytes that is larger is a picture.
 _MOST_BYTES = 1000
 _IMAGES = "images are not observed here"
+_LESS = (
+    "several at a time take more memory than a job may have: raise memory_mib (--memory-mib, or "
+    "REWARD_AGENT_MEMORY_MIB), or have fewer n_envs"
+)
 _WRAP = "wrap the environment so that it observes numbers"
 
 
@@ -85,7 +90,10 @@ def make_env(name: str, options: dict[str, Any], folder: str, is_drawn: bool = F
             given = {"max_episode_steps": _ENDLESS, "disable_env_checker": True}
             env = gymnasium.make(name, **{**given, **options, **drawn})
     except Exception as error:  # of whoever wrote the environment
-        raise EnvError(f"{name} cannot be made: {tell(error)}", "correct model.id") from error
+        is_large = isinstance(error, MemoryError) or "allocate memory" in str(error)
+        raise EnvError(
+            f"{name} cannot be made: {tell(error)}", _LESS if is_large else "correct model.id"
+        ) from error
     _check_env(name, env)
     return env
 
@@ -111,7 +119,11 @@ def load_installed(name: str) -> None:
 
 
 def tell(error: BaseException) -> str:
-    """Return an error in one line."""
+    """Return an error in one line; one without words with the line of code that raised it."""
+    frames = [] if str(error) else traceback.extract_tb(error.__traceback__)
+    if frames:
+        last = frames[-1]
+        return f"{type(error).__name__} in {last.filename}:{last.lineno}: {str(last.line)[:200]}"
     shown = "".join(char if char.isprintable() else " " for char in str(error))
     words = " ".join(shown.split())[:300]
     return f"{type(error).__name__}: {words}" if words else type(error).__name__

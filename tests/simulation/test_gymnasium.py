@@ -14,7 +14,7 @@ from reward_agent.errors import DataError, EnvironmentFailure
 from reward_agent.simulation import gymnasium_batch
 from reward_agent.simulation.backends import Footage, make_simulation
 from reward_agent.simulation.gymnasium_batch import GymnasiumArtist
-from reward_agent.simulation.gymnasium_host import ActionForm
+from reward_agent.simulation.gymnasium_host import ActionForm, EnvError, make_env, tell
 from reward_agent.worker.check_env import check_card
 
 ENVS = Path(__file__).parents[1] / "support" / "envs"
@@ -277,3 +277,25 @@ def test_environments_of_mujocos_are_put_back_into_states_that_they_had() -> Non
     assert not np.allclose(simulation.observation[0], seen[0])
     with pytest.raises(DataError, match="cannot begin in a state"):
         simulation.put_fields(np.array([1], np.int32), {"pole_angle": np.zeros((1, 1))})
+
+
+def test_an_error_without_words_tells_where_it_was_raised() -> None:
+    with pytest.raises(AssertionError) as caught:
+        fail()
+    assert "test_gymnasium.py" in tell(caught.value)
+    assert "assert 1 == 2" in tell(caught.value)
+    assert tell(ValueError("words")) == "ValueError: words"
+
+
+def fail() -> None:
+    raise AssertionError  # assert 1 == 2
+
+
+def test_too_little_memory_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("gymnasium.make", make)
+    with pytest.raises(EnvError) as caught:
+        make_env("CartPole-v1", {}, "")
+    assert "--memory-mib" in caught.value.remedy
