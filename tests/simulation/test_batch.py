@@ -11,7 +11,7 @@ from mujoco.batch import SimulationError
 from reward_agent.definitions.card import FieldRange, StateField, list_envs, load_env
 from reward_agent.errors import DataError, UnknownNameError
 from reward_agent.simulation.mujoco_batch import UNSTABLE, BatchSimulation
-from reward_agent.simulation.simulation import _FUNCTIONS
+from reward_agent.simulation.simulation import FUNCTIONS
 from reward_agent.simulation.state import State
 
 ENVS = [name for name in list_envs() if load_env(name).gymnasium_id]
@@ -94,7 +94,7 @@ def test_what_several_fields_measure_is_computed_once_an_instant(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls: list[str] = []
-    monkeypatch.setitem(_FUNCTIONS, "sin", lambda part: calls.append("sin") or np.sin(part))
+    monkeypatch.setitem(FUNCTIONS, "sin", lambda part: calls.append("sin") or np.sin(part))
     card = load_env("hopper")
     fields = [
         StateField(name=name, source=f"sin(qpos)[{i}]", unit="1", range=(-1.0, 1.0), doc=name)
