@@ -34,6 +34,7 @@ from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import RunRecord, RunStore, load_run
 from reward_agent.run import evaluate
 from reward_agent.run.active import NO_METRIC, Lab
+from reward_agent.run.drawing import film_extremes
 from reward_agent.threads import Background
 from reward_agent.types import Evaluation
 
@@ -152,7 +153,7 @@ def test_the_best_and_the_worst_episode_are_filmed_once(tmp_path: Path) -> None:
     drawing = Drawing()
     lab = Lab(load_env("hopper"), NO_METRIC, RunSettings(), drawing)
     for _ in range(2):
-        evaluate.film_extremes(lab, tmp_path)
+        film_extremes(lab, tmp_path)
     assert [job.episodes for job in drawing.jobs] == [("best",), ("worst",)]
     assert (tmp_path / "video_best.webp").read_bytes() == b"best"
     assert (tmp_path / "video_worst.webp").read_bytes() == b"worst"

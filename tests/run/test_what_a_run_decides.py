@@ -27,7 +27,7 @@ from reward_agent.run.resume import take_up
 # What a stranger would have a run decide.
 HOSTILE: dict[str, Any] = {
     "provider": "openai", "model": "dear", "base_url": "http://127.0.0.1:9/v1", "cache": "off",
-    "executor": "slurm", "ray_address": "evil:10001", "python": "/tmp/evil/python", "job_cpus": 99, "job_gpus": 8.0, "slots": 64,
+    "executor": "slurm", "ray_address": "evil:10001", "python": "/tmp/evil/python", "job_cpus": 99, "job_gpus": 8.0, "slots": 64, "device": "gpu",
     "sandbox": "off", "training_timeout_s": 1e9, "memory_mib": 10**9, "trust_config": True,
     "critic_model": {"provider": "openai"}, "analyzer_model": {"base_url": "http://127.0.0.1:9/v1"},
     "judge_model": {"model": "dear"}, "headers": {"X-To": "evil"}, "body": {"tools": "all"},
