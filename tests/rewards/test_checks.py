@@ -1,7 +1,7 @@
 """The checker separates hostile from legitimate programs."""
 
 import pytest
-from support.rewards import make_card, read_cases, read_corpus, takes_less_than
+from support.rewards import at_most, make_card, read_cases, read_corpus
 
 from reward_agent.rewards.checks import (
     MAX_FINDINGS,
@@ -28,8 +28,9 @@ def names(cases):
 
 
 @pytest.mark.parametrize("case", OWN_LEGITIMATE, ids=lambda case: case.name)
-def test_what_models_write_is_accepted(case):
-    report = check(case.source)
+def test_what_models_write_is_accepted_in_few_steps(case):
+    with at_most(200_000):
+        report = check(case.source)
     assert report.is_accepted, report.findings
 
 
@@ -172,11 +173,6 @@ def test_control_character_in_a_string_is_refused():
 def test_identical_findings_are_told_once():
     found = findings("x = nothing; y = nothing")
     assert [item.message for item in found].count("nothing is not defined") == 1
-
-
-@pytest.mark.parametrize("case", OWN_LEGITIMATE, ids=lambda case: case.name)
-def test_usual_program_takes_less_than_ten_milliseconds(case):
-    assert takes_less_than(0.010, lambda: check(case.source))
 
 
 METRIC = '''

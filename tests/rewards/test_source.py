@@ -1,7 +1,7 @@
 """Parsing holds its bounds for any text."""
 
 import pytest
-from support.rewards import takes_less_than
+from support.rewards import at_most
 
 from reward_agent.rewards.language import (
     MAX_BRACKET_DEPTH,
@@ -81,10 +81,12 @@ ATOMS = ["(", "[", "{", "[(", "-", "~", "not ", "lambda:", "a.", "a[", "a(", "{1
          "if x:\n ", "a<", "'a' ", "a or "]  # fmt: skip
 
 
+@pytest.mark.timeout(120, method="thread")  # what Python's parser hangs in ends only so
 @pytest.mark.parametrize("atom", ATOMS)
 @pytest.mark.parametrize("width", [30, MAX_LINE_CHARS - 10, MAX_SOURCE_CHARS])
 def test_repetition_of_anything_is_parsed_or_refused_in_time(atom, width):
     line = (atom * width)[:width]
     text = "\n".join(line for _ in range(max(1, (MAX_SOURCE_CHARS - 20) // (width + 1))))[:19_990]
-    assert takes_less_than(0.25, lambda: parse_source(text))
-    assert takes_less_than(0.25, lambda: parse_source("def f():\n    x = " + line))
+    with at_most(500_000):
+        parse_source(text)
+        parse_source("def f():\n    x = " + line)

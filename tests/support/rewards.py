@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import gc
+import itertools
 import json
-import time
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from reward_agent.definitions.card import EnvCard, ModelSource, StateField
 from reward_agent.simulation.state import State
@@ -89,16 +92,18 @@ def read_corpus(name):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def takes_less_than(bound_s, call):
-    """Whether one of three calls takes less CPU time: neighbours' load and garbage are left out."""
-    gc.disable()
+@contextmanager
+def at_most(n_calls: int) -> Iterator[None]:
+    """Fail once what is done inside has called and left more functions, on whatever machine."""
+    numbers = itertools.count(1)
+
+    def note(frame, event, argument):
+        if next(numbers) > n_calls:
+            sys.setprofile(None)
+            pytest.fail(f"it made more than {n_calls} calls")
+
+    sys.setprofile(note)
     try:
-        return any(_measure_cpu_s(call) < bound_s for _ in range(3))
+        yield
     finally:
-        gc.enable()
-
-
-def _measure_cpu_s(call):
-    start = time.thread_time()
-    call()
-    return time.thread_time() - start
+        sys.setprofile(None)
