@@ -146,6 +146,7 @@ class TrainingProgress(Event, kind="training_progress", is_recorded=False):
         until: env steps at which this slice of it ends.
         total: env steps of the whole training.
         row: a row of ``progress.csv``, as the child wrote it.
+        in_race: whether it races, and can be steered.
     """
 
     candidate: str
@@ -153,6 +154,7 @@ class TrainingProgress(Event, kind="training_progress", is_recorded=False):
     until: int
     total: int
     row: Mapping[str, float]
+    in_race: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row and, over it, what is known of the training."""

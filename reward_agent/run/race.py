@@ -225,7 +225,7 @@ class Race:
     def _take_slice(self, entrant: Entrant, stop: int) -> None:
         """Train and score up to a stop, or as far as the training is already."""
         standing = self._standings[entrant.candidate_id]
-        [finish] = train_until(self._run, [entrant], stop, is_recorded=True)
+        [finish] = train_until(self._run, [entrant], stop, in_race=True)
         scores = dict(standing.scores)
         if finish.result is not None and not finish.has_failed:
             for passed in self._policy.stops:

@@ -66,11 +66,12 @@ class Finish:
 
 
 def train_until(
-    run: ActiveRun, entrants: Sequence[Entrant], until: int, *, is_recorded: bool = False
+    run: ActiveRun, entrants: Sequence[Entrant], until: int, *, in_race: bool = False
 ) -> list[Finish]:
     """Train each entrant up to ``until`` steps, side by side as far as there are slots.
 
-    Where it is to be told what exploration met, some of the episodes are recorded.
+    In a race a person may steer them, and some of their episodes are recorded, to tell what
+    exploration met.
     """
     requests = [
         make_training(
@@ -81,7 +82,7 @@ def train_until(
             until=until,
             initial=read_initial_policy(entrant.candidate_dir),
             states=read_states(entrant.candidate_dir.parents[1]),
-            is_recorded=is_recorded,
+            is_recorded=in_race,
         )
         for entrant in entrants
     ]
@@ -89,9 +90,8 @@ def train_until(
 
     def report(request: JobRequest, row: dict[str, float]) -> None:
         entrant = by_dir[request.job_dir]
-        run.notify(
-            TrainingProgress(entrant.candidate_id, entrant.seed, until, run.settings.steps, row)
-        )
+        total = run.settings.steps
+        run.notify(TrainingProgress(entrant.candidate_id, entrant.seed, until, total, row, in_race))
 
     exits = run.run_jobs(requests, report)
     finishes = [name_finish(job_exit) for job_exit in exits]

@@ -51,7 +51,7 @@ def test_the_row_of_a_training_lies_beside_its_facts_and_cannot_replace_them() -
     row = {"total_timesteps": 10.0, "candidate": 3.0, "kind": 4.0}
     assert TrainingProgress("a", 0, 100, 200, row).to_dict() == {
         "kind": "training_progress", "candidate": "a", "seed": 0, "until": 100, "total": 200,
-        "total_timesteps": 10.0,
+        "total_timesteps": 10.0, "in_race": True,
     }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ function showProgress(event) {
     const rate = document.createElement("span");
     const acts = document.createElement("div");
     acts.className = "row";
-    acts.append(...Object.keys(steers).map((act) => makeSteer(event, act)));
+    if (event.in_race) acts.append(...Object.keys(steers).map((act) => makeSteer(event, act)));
     line.append(name, bar, rate, acts);
     jobs.append(line);
   }
