@@ -106,6 +106,7 @@ def _measure_speed(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Time rollouts and updates of 64 learners, more where there are more worlds."""
     import torch
 
+    from reward_agent.device.program import ProgramRunner
     from reward_agent.device.round import Round, Shape
     from reward_agent.device.stack import Seat
 
@@ -117,7 +118,8 @@ def _measure_speed(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
             shape, n_learners = Shape(n_worlds, 1024 // n_worlds), max(size // n_worlds, 1)
             seats = [Seat(PPOSettings(), seed, 10**9) for seed in range(n_learners)]
             payers = [program.program_sha256] * n_learners
-            programs = {program.program_sha256: program}
+            runner = ProgramRunner(program, n_worlds * n_learners, given.device)
+            programs = {program.program_sha256: runner}
             course = Round(card, programs, payers, seats, shape, given.device, seed=0)
             running = [True] * n_learners
             course.learn(running)

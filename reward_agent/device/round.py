@@ -23,7 +23,6 @@ from reward_agent.device.stack import Seat, Stack, make_rollout
 from reward_agent.device.worlds import Room, Worlds
 from reward_agent.learning.learner import TrainingFailure
 from reward_agent.learning.term_log import Stretch
-from reward_agent.records.operations import TracedProgram
 from reward_agent.rewards.contract import ContractError, check_reward, check_term
 
 Tensor: TypeAlias = torch.Tensor
@@ -100,7 +99,7 @@ class Round:
 
     Args:
         card: the environment.
-        programs: by sha256, traced; verified here.
+        programs: by sha256, each for all worlds of its learners.
         payers: the sha256 of each learner's program; learners of one are neighbours.
         seats: the learners.
         shape: of a learner's rollout.
@@ -116,13 +115,13 @@ class Round:
         seconds: wall time by activity.
 
     Raises:
-        DataError: the card, a field or a program cannot be run there.
+        DataError: the card or a field cannot be had there.
     """
 
     def __init__(
         self,
         card: EnvCard,
-        programs: Mapping[str, TracedProgram],
+        programs: Mapping[str, ProgramRunner],
         payers: Sequence[str],
         seats: Sequence[Seat],
         shape: Shape,
@@ -133,10 +132,7 @@ class Round:
         self.card, self.shape, self.device = card, shape, torch.device(device)
         self._k, self._n = len(seats), len(seats) * shape.n_worlds
         self._rows = make_rows(payers, shape.n_worlds)
-        self._programs = [
-            ProgramRunner(programs[row.program], _count(row.worlds), self.device)
-            for row in self._rows
-        ]
+        self._programs = [programs[row.program] for row in self._rows]
         read = {name for program in self._programs for name in program.fields}
         fields = sorted(read - {"observation"})
         self.worlds = Worlds(card, self._n, seed, device, fields, room)
@@ -344,7 +340,3 @@ class Round:
 def choose(mask: Tensor, values: Tensor, others: Tensor | float) -> Tensor:
     """Return the rows of ``values`` (N, …) where ``mask`` (N,) says so, else of the others."""
     return torch.where(mask.view(-1, *[1] * (values.ndim - 1)), values, others)
-
-
-def _count(part: slice) -> int:
-    return int(part.stop - part.start)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,7 @@ class DevicePlace:
         self._folder = TemporaryDirectory(prefix="reward-agent-device-")
         self._queue = DeviceQueue(device, Path(self._folder.name))
         self._traces: dict[str, JobExit] = {}
+        self._tracing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._told: set[str] = set()
 
     def run(
@@ -124,14 +126,15 @@ class DevicePlace:
         """Have the program of a training traced; several seeds of one need it once."""
         trace = TraceJob(card=job.card, program_sha256=job.program_sha256, gamma=job.learner.gamma)
         key = trace.digest()
-        if key not in self._traces:
-            folder = Path(self._folder.name) / f"{key[:24]}-{threading.get_ident()}"
-            folder.mkdir(exist_ok=True)
-            source = (request.job_dir / PROGRAM_FILE).read_bytes()
-            (folder / PROGRAM_FILE).write_bytes(source)
-            there = JobRequest(trace, folder, request.limits)
-            self._traces[key] = self._run_there(there, None, cancel)
-        return self._traces[key]
+        with self._tracing[key]:
+            if key not in self._traces:
+                folder = Path(self._folder.name) / key[:24]
+                folder.mkdir()
+                source = (request.job_dir / PROGRAM_FILE).read_bytes()
+                (folder / PROGRAM_FILE).write_bytes(source)
+                there = JobRequest(trace, folder, request.limits)
+                self._traces[key] = self._run_there(there, None, cancel)
+            return self._traces[key]
 
 
 def _read_exit(waiting: WaitingTraining, wall_s: float, level: Level) -> JobExit:

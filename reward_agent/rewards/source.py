@@ -123,6 +123,11 @@ def find_read_fields(text: str, card: EnvCard) -> list[str]:
     return [field.name for field in card.fields if field.name in named]
 
 
+def find_needed_fields(text: str, card: EnvCard) -> list[str]:
+    """Return what has to be there to call a program: some field, also where it reads none."""
+    return find_read_fields(text, card) or ["observation"]
+
+
 def list_ingredients(text: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
     """Return the attributes that a checked program reads and its numbers, each once, in order."""
     nodes = list(ast.walk(ast.parse(text)))

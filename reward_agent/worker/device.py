@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -93,6 +93,10 @@ class DeviceSession:
     tell: Tell
     is_stopped: Callable[[], bool]
 
+    def refuse(self, job_dir: str, why: str) -> None:
+        """Say of a training that it cannot run here."""
+        self.tell(DeviceReply(kind="refused", job_dir=job_dir, message=why))
+
 
 def train(request: DeviceRequest, session: DeviceSession) -> None:
     """Run the trainings of a request, those that can stand in one stack side by side.
@@ -102,9 +106,8 @@ def train(request: DeviceRequest, session: DeviceSession) -> None:
     """
     groups: dict[tuple[object, ...], list[SeatedTraining]] = {}
     for given in request.trainings:
-        obstacle = find_training_obstacle(given.job) or _find_fault(given, session.device)
-        if obstacle:
-            session.tell(DeviceReply(kind="refused", job_dir=given.job_dir, message=obstacle))
+        if obstacle := find_training_obstacle(given.job):
+            session.refuse(given.job_dir, obstacle)
             continue
         training = SeatedTraining(given)
         groups.setdefault(training.form, []).append(training)
@@ -114,40 +117,62 @@ def train(request: DeviceRequest, session: DeviceSession) -> None:
     most = max(_MOST_WORLDS // n_worlds, 1)
     for group in groups.values():
         for first in range(0, len(group), most):
-            course = SeatedRound(group[first : first + most], n_worlds, session)
+            part = group[first : first + most]
+            shape = _find_shape(part[0].settings, n_worlds)
+            runners = _load_programs(part, shape.n_worlds, session)
+            if not runners:
+                continue
+            seated = [item for item in part if item.program.program_sha256 in runners]
+            course = SeatedRound(seated, runners, shape, session)
             course.run()
             notes |= set(course.round.worlds.notes)
             n_repeated += course.round.n_repeated
     session.tell(DeviceReply(kind="finished", notes=tuple(sorted(notes)), n_repeated=n_repeated))
 
 
-def _find_fault(training: DeviceTraining, device: str) -> str:
-    """Return what is wrong with a traced program; nothing if it may run."""
-    try:
-        ProgramRunner(training.program, 2, device)
-    except DataError as error:
-        return str(error)
-    return ""
+def _find_shape(settings: PPOSettings, n_worlds: int) -> Shape:
+    """Return as many env steps as the settings say, in so many worlds if there are enough."""
+    product = settings.n_envs * settings.n_steps
+    n_worlds = min(n_worlds, product)
+    return Shape(n_worlds, product // n_worlds)
+
+
+def _load_programs(
+    seated: Sequence[SeatedTraining], n_worlds: int, session: DeviceSession
+) -> dict[str, ProgramRunner]:
+    """Return the programs, each for all of its worlds; trainings of one that may not run end."""
+    runners = {}
+    by_program: dict[str, list[SeatedTraining]] = {}
+    for training in seated:
+        by_program.setdefault(training.program.program_sha256, []).append(training)
+    for sha256, own in by_program.items():
+        try:
+            runners[sha256] = ProgramRunner(own[0].program, len(own) * n_worlds, session.device)
+        except DataError as error:
+            for training in own:
+                session.refuse(str(training.folder), str(error))
+    return runners
 
 
 class SeatedRound:
     """The trainings of one round, at the start or where their checkpoints left them."""
 
     def __init__(
-        self, seated: Sequence[SeatedTraining], n_worlds: int, session: DeviceSession
+        self,
+        seated: Sequence[SeatedTraining],
+        runners: Mapping[str, ProgramRunner],
+        shape: Shape,
+        session: DeviceSession,
     ) -> None:
         self._session, self._started = session, time.perf_counter()
         programs = [training.program.program_sha256 for training in seated]
         self._seated = [seated[i] for i in order_seats(programs)]
-        first = self._seated[0]
-        product = first.settings.n_envs * first.settings.n_steps
-        n_worlds = min(n_worlds, product)
         self.round = Round(
-            first.job.card,
-            {training.program.program_sha256: training.program for training in seated},
+            self._seated[0].job.card,
+            runners,
             [training.program.program_sha256 for training in self._seated],
             [training.seat for training in self._seated],
-            Shape(n_worlds, product // n_worlds),
+            shape,
             session.device,
             # A continued training begins new episodes: others than those that it began with.
             seed=sum(t.job.seed * 1_000_003 + t.record.steps for t in seated) % 2**31,

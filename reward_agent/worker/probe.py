@@ -16,7 +16,7 @@ from reward_agent.rewards.program import (
     load_functions,
     read_program,
 )
-from reward_agent.rewards.source import find_read_fields
+from reward_agent.rewards.source import find_needed_fields
 from reward_agent.rewards.trial import Trial, keep_sample, make_extremes, sample_steps
 from reward_agent.simulation.backends import find_backend
 from reward_agent.types import Finding, ProbeReport
@@ -51,18 +51,18 @@ def run(job: ProbeJob, job_dir: Path) -> ProbeReport:
         reward = compile_program(source, job.card, job.gamma)
     except ContractError as error:
         return ProbeReport(program_sha256=job.program_sha256, findings=(_refuse(error),))
-    fields = find_read_fields(source, job.card)
+    fields = find_needed_fields(source, job.card)
     scalar = {item.name for item in job.card.state if item.size is None}
     trial = Trial(
         lambda: CompiledReward(load_functions(source), job.gamma),
-        sample_steps(job.card, job.seed, fields or ["observation"]),
+        sample_steps(job.card, job.seed, fields),
         tuple(name for name in fields if name in scalar),
         seed=int(job.program_sha256[:8], 16),
     )
     trial.run()
     findings, starts = try_program(job, job_dir, source)
     trial.findings += findings
-    known = KnownEpisodes.load(job, job_dir, fields or ["observation"])
+    known = KnownEpisodes.load(job, job_dir, fields)
     paid = digest = reach = None
     if not trial.has_errors and trial.rewards is not None:
         trial.try_extremes(make_extremes(job.card, trial.steps[0]))

@@ -39,7 +39,7 @@ from reward_agent.rewards.program import (
     read_program,
     reads_attribute,
 )
-from reward_agent.rewards.source import find_read_fields
+from reward_agent.rewards.source import find_needed_fields
 from reward_agent.rewards.trial import sample_steps
 from reward_agent.simulation.state import State, Transition
 from reward_agent.types import RewardProgram
@@ -79,7 +79,7 @@ def run(job: TraceJob, job_dir: Path) -> TraceResult:
     try:
         reward = compile_program(source, job.card, job.gamma)
         program = trace_program(source, job.card, job.gamma)
-        fields = find_read_fields(source, job.card) or ["observation"]
+        fields = find_needed_fields(source, job.card)
         check_parity(program, reward, sample_steps(job.card, job.seed, fields))
     except (ContractError, TraceRefusal) as error:
         return TraceResult(program_sha256=job.program_sha256, refusal=str(error))
@@ -109,7 +109,7 @@ class _Tracing:
         sizes = {field.name: field.size for field in card.fields}
         self._fields = [
             GivenArray(name=name, shape=() if sizes[name] is None else (sizes[name],))
-            for name in find_read_fields(source, card) or ["observation"]
+            for name in find_needed_fields(source, card)
         ]
         self._action = GivenArray(name="action", shape=(card.n_actions,))
         functions = _try("its module", self._load)

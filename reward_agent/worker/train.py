@@ -17,7 +17,7 @@ from reward_agent.learning.vec_env import RewardVecEnv
 from reward_agent.records.training_jobs import TrainJob
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.program import compile_program, read_program
-from reward_agent.rewards.source import find_read_fields
+from reward_agent.rewards.source import find_needed_fields
 from reward_agent.simulation.backends import make_simulation
 from reward_agent.types import FINISHED, TrainingResult, WorkOutcome, name_failure
 from reward_agent.worker.explore import keep_episodes
@@ -62,7 +62,7 @@ def finish(job: TrainJob, trainer: Trainer) -> TrainingResult:
 
 def _make_trainer(job: TrainJob, job_dir: Path, source: str) -> Trainer:
     reward = compile_program(source, job.card, job.learner.gamma)
-    fields = find_read_fields(source, job.card) or ["observation"]
+    fields = find_needed_fields(source, job.card)
 
     def make_env(seed: int) -> RewardVecEnv:
         n_envs, read = job.learner.get("n_envs"), [*fields, *job.recorded]

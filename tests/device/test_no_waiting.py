@@ -20,6 +20,7 @@ from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.definitions.learner import PPOSettings
 from reward_agent.device import round as rounds
 from reward_agent.device.fields import FieldRunner, trace_fields
+from reward_agent.device.program import ProgramRunner
 from reward_agent.device.stack import Seat
 from reward_agent.types import RewardProgram
 from reward_agent.worker.trace import trace_program
@@ -72,7 +73,7 @@ def make_round(monkeypatch: pytest.MonkeyPatch) -> rounds.Round:
     with MODE:
         return rounds.Round(
             CARD,
-            {program.program_sha256: program},
+            {program.program_sha256: ProgramRunner(program, 6, "cpu")},
             [RewardProgram(REMEMBERS).sha256] * 2,
             seats,
             rounds.Shape(3, 4),

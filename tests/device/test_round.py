@@ -10,11 +10,11 @@ import torch
 
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.learner import LearnerSettings, PPOSettings
+from reward_agent.device.program import ProgramRunner
 from reward_agent.device.stack import Seat
 from reward_agent.learning.ppo import PPO
 from reward_agent.learning.term_log import Stretch
 from reward_agent.learning.vec_env import RewardVecEnv
-from reward_agent.records.operations import TracedProgram
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.program import compile_program
 from reward_agent.simulation.mujoco_batch import BatchSimulation
@@ -59,16 +59,17 @@ def compute_reward(state, action, next_state):
 M, T = 32, 40
 
 
-def trace(*sources: str) -> dict[str, TracedProgram]:
+def load(rows: int, *sources: str) -> dict[str, ProgramRunner]:
     programs = [trace_program(source, CARD, 0.99) for source in sources]
-    return {program.program_sha256: program for program in programs}
+    return {item.program_sha256: ProgramRunner(item, rows, "cpu") for item in programs}
 
 
 def make_round(sources: list[str], n_seeds: int = 1, **changes: Any) -> Round:
     settings = PPOSettings(**{"log_std_init": -0.5, "batch_size": 256, **changes})
     seats = [Seat(settings, seed, 100_000) for _ in sources for seed in range(n_seeds)]
     payers = [RewardProgram(source).sha256 for source in sources for _ in range(n_seeds)]
-    return Round(CARD, trace(*sources), payers, seats, Shape(M, T), "cpu", seed=1)
+    programs = load(n_seeds * M, *sources)
+    return Round(CARD, programs, payers, seats, Shape(M, T), "cpu", seed=1)
 
 
 def collect_in_numpy(source: str, seed: int, n_rollouts: int) -> Stretch:
@@ -127,7 +128,7 @@ def test_a_rollout_with_too_little_room_is_repeated_and_comes_out_the_same() -> 
 def test_episodes_end_by_the_clock_with_what_would_have_followed() -> None:
     card = CARD.model_copy(update={"max_episode_steps": 7})
     ours = Round(
-        card, trace(PLAIN), [RewardProgram(PLAIN).sha256], [Seat(PPOSettings(), 0, 1000)],
+        card, load(M, PLAIN), [RewardProgram(PLAIN).sha256], [Seat(PPOSettings(), 0, 1000)],
         Shape(M, T), "cpu", seed=0,
     )  # fmt: skip
     ours.collect()
