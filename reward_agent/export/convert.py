@@ -167,6 +167,7 @@ def make_sb3(policy: Any, env: Any = None) -> Any:
         policy_kwargs={"net_arch": sizes, "activation_fn": activation},
         device="cpu",
     )
+    model.num_timesteps = settings.get("total_timesteps", 0)
     if kind is SAC:
         hidden, last = model.policy.actor.latent_pi, model.policy.actor.mu
     else:

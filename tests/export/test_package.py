@@ -156,6 +156,7 @@ def test_other_forms_of_the_policy_act_as_it_does_and_train_on(
     model = PPO.load(out / "policy.zip", env=venv, n_steps=64, batch_size=32, n_epochs=1)
     action, _ = model.predict(venv.normalize_obs(seen), deterministic=True)
     np.testing.assert_allclose(action, expected, atol=1e-5)
+    assert model.num_timesteps > 0
     before = model.policy.action_net.weight.detach().clone()
     model.learn(128)
     assert not torch.equal(before, model.policy.action_net.weight)
