@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from support.counting import at_most
 
 from reward_agent.definitions.card import EnvCard, list_envs, load_env
 from reward_agent.definitions.learner import LearnerSettings
@@ -84,10 +84,8 @@ def write_card(folder: Path, text: str) -> Path:
 
 def refuse(folder: Path, text: str) -> str:
     """Load a card that is refused; return the line that says why."""
-    started = time.monotonic()
     with pytest.raises(RewardAgentError) as caught:
         load_env(write_card(folder, text))
-    assert time.monotonic() - started < 5
     assert isinstance(caught.value, DataError)
     message = caught.value.message
     assert "env.toml" in message
@@ -213,12 +211,10 @@ def test_toml_that_is_no_card_ends_in_one_line_and_soon(tmp_path: Path, text: st
     env = tmp_path / "puck"
     env.mkdir()
     (env / "env.toml").write_bytes(text.encode("utf-8", "surrogateescape"))
-    started = time.monotonic()
-    with pytest.raises(DataError, match=r"env\.toml") as caught:
+    with at_most(5_000_000), pytest.raises(DataError, match=r"env\.toml") as caught:
         load_env(env)
     assert len(str(caught.value)) < 3000
     assert "\n" not in caught.value.message
-    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -51,16 +49,15 @@ def complain(text: str, kind: type[Record]) -> str:
     return ""
 
 
+@pytest.mark.timeout(120, method="thread")  # an expression that tries all ways has no end
 @pytest.mark.parametrize("name", TEXTS)
 def test_no_text_raises_or_takes_long(name: str) -> None:
-    started = time.perf_counter()
     parsed = parse_code(TEXTS[name], "compute_reward")
     assert parsed.source or len(parsed.reason) < 300
     for kind in (Critique, Analysis, MetricWords):
         complaint = complain(TEXTS[name], kind)
         assert len(complaint) < 1500
         assert complaint.isprintable()
-    assert time.perf_counter() - started < 8
 
 
 @pytest.mark.parametrize("error", [RecursionError, MemoryError, ValueError, KeyError, OSError])

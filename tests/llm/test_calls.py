@@ -79,25 +79,23 @@ def test_cancel_ends_a_pause(request_):
 
     model = CalledChatModel(
         StubModel(fail),
-        policy=CallPolicy(first_pause_s=60),
+        policy=CallPolicy(first_pause_s=1e6),
         options=ProviderOptions(cancel=cancel),
         on_retry=lambda _: cancel.set(),
     )
-    started = time.monotonic()
     with pytest.raises(Interrupted):
         model.complete(request_)
-    assert time.monotonic() - started < 5
 
 
 def test_cancel_ends_a_call(request_):
     cancel = threading.Event()
     threading.Timer(0.05, cancel.set).start()
     options = ProviderOptions(cancel=cancel)
-    model = CalledChatModel(StubModel(lambda _: time.sleep(3) or "late"), options=options)
-    started = time.monotonic()
+    is_left = threading.Event()
+    model = CalledChatModel(StubModel(lambda _: is_left.wait() or "late"), options=options)
     with pytest.raises(Interrupted):
         model.complete(request_)
-    assert time.monotonic() - started < 2
+    is_left.set()
 
 
 def test_deadline_passes_on_what_the_call_raises(request_):

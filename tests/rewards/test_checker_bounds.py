@@ -1,7 +1,8 @@
 """No text, however it was made to be slow, takes the checker more than so many steps."""
 
 import pytest
-from support.rewards import at_most, make_card
+from support.counting import at_most
+from support.rewards import make_card
 
 from reward_agent.rewards.checks import check_metric, check_program
 from reward_agent.rewards.rules import syntax

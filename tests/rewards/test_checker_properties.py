@@ -7,7 +7,8 @@ import warnings
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.rewards import at_most, make_card, make_state, read_cases
+from support.counting import at_most
+from support.rewards import make_card, make_state, read_cases
 
 from reward_agent.rewards.checks import MAX_FINDINGS, check_metric, check_program
 from reward_agent.rewards.contract import ContractError

@@ -1,7 +1,8 @@
 """The checker separates hostile from legitimate programs."""
 
 import pytest
-from support.rewards import at_most, make_card, read_cases, read_corpus
+from support.counting import at_most
+from support.rewards import make_card, read_cases, read_corpus
 
 from reward_agent.rewards.checks import (
     MAX_FINDINGS,

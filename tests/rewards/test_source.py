@@ -1,7 +1,7 @@
 """Parsing holds its bounds for any text."""
 
 import pytest
-from support.rewards import at_most
+from support.counting import at_most
 
 from reward_agent.rewards.language import (
     MAX_BRACKET_DEPTH,

@@ -501,8 +501,7 @@ def test_a_signal_ends_with_its_code_and_leaves_the_run_resumable(
          "--task", "balance", "--steps", "1000000", "--candidates", "1", "--provider", provider],
         cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not list(
+    while process.poll() is None and not list(
         tmp_path.glob("runs/*/iterations/*/*/*/training/*/progress.csv")
     ):
         time.sleep(0.1)

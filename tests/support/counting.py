@@ -1,10 +1,34 @@
-"""Simulations that count their steps, in place of a robot."""
+"""What counts: simulations their steps, in place of a robot; a bound the calls under it."""
 
 from __future__ import annotations
 
+import itertools
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
 import numpy as np
+import pytest
 
 from reward_agent.simulation.state import State
+
+
+@contextmanager
+def at_most(n_calls: int) -> Iterator[None]:
+    """Fail once what is done inside has called and left more functions, on whatever machine."""
+    numbers = itertools.count(1)
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        if next(numbers) > n_calls:
+            sys.setprofile(None)
+            pytest.fail(f"it made more than {n_calls} calls")
+
+    sys.setprofile(note)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
 
 
 class CountingSimulation:

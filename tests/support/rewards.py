@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from reward_agent.definitions.card import EnvCard, ModelSource, StateField
 from reward_agent.simulation.state import State
@@ -90,20 +85,3 @@ def read_corpus(name):
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-@contextmanager
-def at_most(n_calls: int) -> Iterator[None]:
-    """Fail once what is done inside has called and left more functions, on whatever machine."""
-    numbers = itertools.count(1)
-
-    def note(frame, event, argument):
-        if next(numbers) > n_calls:
-            sys.setprofile(None)
-            pytest.fail(f"it made more than {n_calls} calls")
-
-    sys.setprofile(note)
-    try:
-        yield
-    finally:
-        sys.setprofile(None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from support.people import make_ground
 
@@ -27,14 +25,13 @@ LARGE = {
 }
 
 
+@pytest.mark.timeout(120, method="thread")  # one step of the kind that it must not take has no end
 @pytest.mark.parametrize("name", LARGE)
 def test_what_has_no_bound_ends_in_a_finding(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "MAX_STEPS", machine.MAX_STEPS // 10)
-    start = time.process_time()
     result = translate_file(f"{LARGE[name]}\n{REWARD}".encode(), make_ground("hopper"))
     assert result.program is None
     assert result.findings[0].remedy
-    assert time.process_time() - start < 20
 
 
 def test_what_doubles_with_every_call_is_written_once() -> None:
