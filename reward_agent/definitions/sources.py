@@ -202,6 +202,8 @@ _NAMES = (
     "has no name is said by its number: geom:#12"
 )
 
+_PLAIN_NAME = re.compile(r"[^\W\d][\w/-]*|#[0-9]+")
+
 
 def parse_source(text: str) -> Source:
     """Parse the text of a source.
@@ -210,6 +212,11 @@ def parse_source(text: str) -> Source:
         DataError: the text is not a source; the message says where and what was expected.
     """
     return _Parser(text).parse()
+
+
+def quote_name(name: str) -> str:
+    """Return a name as sources write it: an odd one in single quotes."""
+    return name if _PLAIN_NAME.fullmatch(name) else "'" + name.replace("'", "''") + "'"
 
 
 def find_leaves(source: Source) -> Iterator[Leaf]:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from reward_agent.definitions.sources import quote_name
 from reward_agent.drafts.columns import RATE, Array, ColumnFact, ColumnSignal, measure_rate
 from reward_agent.drafts.docstring import Docstring, DocTable, Row, read_sentence
 from reward_agent.drafts.words import split_words
@@ -47,6 +48,11 @@ class Leaf:
     start: int
     size: int
     is_single: bool = False
+
+    @property
+    def written(self) -> str:
+        """The source as a card writes it."""
+        return quote_name(self.source)
 
     @property
     def key(self) -> str:

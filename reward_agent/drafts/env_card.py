@@ -33,6 +33,8 @@ _MEASURED = ((1500.0, 16, 400), (400.0, 8, 200), (40.0, 4, 100), (0.0, 2, 50))
 _MOST_PROSE, _MOST_FINDINGS = 1500, 60
 # Entries that must agree on how long a step is, and by how much they may differ.
 _LEAST_RATES, _RATE_SPREAD = 3, 0.1
+# A training of preset quick that takes longer is told of.
+_MOST_QUICK_HOURS = 0.25
 # Keys of an observation that no policy is to see: it could not measure them.
 _PRIVILEGED = re.compile(r"privileged|critic", re.IGNORECASE)
 
@@ -142,7 +144,7 @@ def make_env_table(
         "control_dt": float(f"{survey.dt:.10g}"),
         "max_episode_steps": plan.max_episode_steps,
         **_make_actions(plan),
-        "observation": ["observation"] if is_all else [leaf.source for leaf in seen],
+        "observation": ["observation"] if is_all else [leaf.written for leaf in seen],
         "observation_size": sum(leaf.size for leaf in seen),
         "observation_range": list(find_ranges(survey)),
         "model": _make_model(plan.model),
@@ -270,13 +272,14 @@ def _narrow(field: DraftField) -> DraftField:
 
 
 def _warn(plan: EnvPlan) -> Iterator[str]:
+    watched = plan.survey.watched
     named = [entry for entry in plan.entries if entry.text or entry.signal]
     if len(named) * 2 < len(plan.entries):
         yield (
             "most entries of the observation have no meaning that anybody tells: name them in the "
             "card, or observe info by fields of your own"
         )
-    seen = np.concatenate(plan.survey.watched.episodes)
+    seen = np.concatenate(watched.episodes)
     odd = [entry.title for entry in plan.entries if not np.isfinite(seen[:, entry.place]).all()]
     if odd:
         n_odd = int((~np.isfinite(seen)).any(axis=1).sum())
@@ -284,8 +287,15 @@ def _warn(plan: EnvPlan) -> Iterator[str]:
             f"{', '.join(odd[:5])} is no finite number in {n_odd} of {len(seen)} observations: "
             "nothing can be learned there; have the environment return a number"
         )
-    if plan.survey.watched.n_steps < 100:
-        yield f"only {plan.survey.watched.n_steps} steps could be watched: the environment is slow"
+    if not np.isfinite(watched.rewards).all():
+        yield "its own reward is no finite number in some steps: own_return cannot be scored there"
+    hours = _choose_budget(plan.survey)["quick"] / watched.steps_per_s / 3600
+    if hours > _MOST_QUICK_HOURS:
+        yield (
+            f"the environment is slow: {watched.n_steps} steps could be watched, at "
+            f"{watched.steps_per_s:.2g} steps/s, and what those do not show is not known; a "
+            f"training of preset quick takes about {hours:.1f} h"
+        )
 
 
 def _render(plan: EnvPlan, table: dict[str, Any], options: DraftOptions) -> str:

@@ -45,16 +45,17 @@ def run(job: DraftJob, job_dir: Path) -> DraftResult:
         plan = plan_env(model.model_copy(update={"id": survey.name}), survey)
         draft = write_env_draft(plan, job.options, folder)
         (job_dir / CARD_FILE).write_text(draft.files[CARD_FILE], encoding="utf-8")
-        plan, is_new = _hold_twins(job, plan, load_env(job_dir / CARD_FILE))
+        card = load_env(job_dir / CARD_FILE)
+        plan, is_new = _hold_twins(job, plan, card)
         if is_new:
             draft = write_env_draft(plan, job.options, folder)
             (job_dir / CARD_FILE).write_text(draft.files[CARD_FILE], encoding="utf-8")
-            load_env(job_dir / CARD_FILE)
+            card = load_env(job_dir / CARD_FILE)
     except EnvError as error:
         return _refuse(error, find_python(job.card))
     except DataError as error:
         return DraftResult(refusal=error.message, remedy=error.remedy)
-    return DraftResult(draft=draft, said=plan.said, facts=_list_facts(plan))
+    return DraftResult(draft=draft, said=plan.said, facts=_list_facts(plan, card))
 
 
 def _survey(card: EnvCard, folder: str) -> Survey:
@@ -125,7 +126,7 @@ def _hold_twins(job: DraftJob, plan: EnvPlan, card: EnvCard) -> tuple[EnvPlan, b
     elif is_pooled:
         word = f"an exported reward wraps Gymnasium's own, which is the same {like.compared}"
     elif not is_same:
-        word = f"Gymnasium simulates it, as EnvPool's differs: {like.tell_difference()}"
+        word = f"Gymnasium simulates it, not EnvPool: {like.tell_difference()}"
     elif not is_faster:
         word = f"Gymnasium simulates it: EnvPool does the same, and is not much faster ({rates})"
     else:
@@ -160,7 +161,7 @@ def _refuse(error: EnvError, python: str) -> DraftResult:
     )
 
 
-def _list_facts(plan: EnvPlan) -> dict[str, str]:
+def _list_facts(plan: EnvPlan, card: EnvCard) -> dict[str, str]:
     survey = plan.survey
     actions = survey.actions
     kind = (
@@ -172,5 +173,5 @@ def _list_facts(plan: EnvPlan) -> dict[str, str]:
         "simulated by": plan.model.backend,
         "observation": shapes[:300],
         "actions": kind,
-        "fields": str(len(plan.made.fields)),
+        "fields": str(len(card.state)),
     }

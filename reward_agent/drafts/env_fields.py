@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reward_agent.definitions.roles import ROLES
+from reward_agent.definitions.sources import quote_name
 from reward_agent.definitions.tables import make_plain
 from reward_agent.drafts.docstring import Docstring
 from reward_agent.drafts.entries import EnvEntry, Leaf, find_axis
@@ -168,7 +169,7 @@ def _make_field(
         ends = (-1.0, 1.0)
     return DraftField(
         name=names.take(make_name(split_words(part), "part") if is_part else _name_run(run)),
-        source=first.leaf.source + ("" if is_all else place),
+        source=first.leaf.written + ("" if is_all else place),
         unit=NOT_KNOWN if is_part else first.unit or NOT_KNOWN,
         doc=_describe_part(run, part) if is_part else _describe(run),
         group=_name_group(first.leaf),
@@ -317,8 +318,8 @@ def _make_number(leaf: Leaf, survey: Survey, names: Names) -> DraftField:
     size = survey.names[source][1] or None
     words = split_words(leaf.key) or ["state"]
     return DraftField(
-        names.take(make_name([*words, "number"], "number")),
-        source,
+        names.take(make_name([*words, "number"], "part")),
+        quote_name(source),
         NOT_KNOWN,
         f"which of {leaf.size} it is, from 0; a policy sees {leaf.size} numbers, one of them 1",
         _name_group(leaf),
@@ -481,7 +482,7 @@ def _derive_distances(
 
 
 def _is_at(field: DraftField, entry: EnvEntry) -> bool:
-    return field.source.startswith((f"{entry.leaf.source}[{entry.index}:",))
+    return field.source.startswith(f"{entry.leaf.written}[{entry.index}:")
 
 
 def _find_paid(survey: Survey) -> tuple[float, float] | None:

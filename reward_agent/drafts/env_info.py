@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from reward_agent.definitions.sources import quote_name
 from reward_agent.definitions.tables import make_plain
 from reward_agent.drafts.field import DraftField
-from reward_agent.drafts.survey import InfoKey, Survey
+from reward_agent.drafts.survey import VARIES, InfoKey, Survey
 from reward_agent.drafts.words import Names, make_name, split_words
 
 # Of a field whose unit nobody tells.
@@ -23,9 +24,13 @@ def read_info(
     """Return the fields of the info, which of them is the verdict, and what is to be said."""
     fields, said, success = list[DraftField](), list[str](), ""
     watched = survey.watched
+    unread = sorted(path.partition("/")[2] for path in watched.odd_info - watched.info.keys())
+    odd = [own for own in unread if own]
     for path, key in sorted(watched.info.items()):
         own = path.partition("/")[2]
-        if not own or key.n_seen == 0:
+        if key.size == VARIES:
+            odd.append(f"{own} (its size varies)")
+        if not own or key.n_seen == 0 or key.size == VARIES:
             continue
         when = _tell_when(key, watched.n_steps)
         is_verdict = bool(_SUCCESS.search(own)) and key.size == 0
@@ -35,8 +40,6 @@ def read_info(
         if when:
             said.append(f"{path} is there {when}; in other steps its field is 0")
         fields.append(_make_info(name, path, key, when, is_verdict))
-    odd = sorted(path.partition("/")[2] for path in watched.odd_info - watched.info.keys())
-    odd = [own for own in odd if own]
     if odd:
         said.append(f"no field is made of what is no number in info: {', '.join(odd[:10])}")
     promised = [key for key in promised if f"info/{key}" not in watched.info]
@@ -57,7 +60,7 @@ def _make_info(name: str, path: str, key: InfoKey, when: str, is_verdict: bool) 
         doc += f", {when}"
     return DraftField(
         name,
-        path if re.fullmatch(r"[\w/-]+", path) else "'" + path.replace("'", "''") + "'",
+        quote_name(path),
         "0/1" if is_flag and key.size == 0 else NOT_KNOWN,
         make_plain(doc if is_flag else f"{doc}; its unit is not known", MOST_DOC_CHARS),
         "verdict" if is_verdict or _PAID.search(own) else "info",

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from reward_agent.definitions.roles import ROLES, find_usual_role
+from reward_agent.definitions.sources import quote_name
 from reward_agent.drafts.roles import Facts, Part
 from reward_agent.drafts.tree import call
-
-_PLAIN_NAME = re.compile(r"[^\W\d][\w/-]*|#[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -80,9 +78,7 @@ def play(role: str, source: str, doc: str, name: str = "", **more: Any) -> Draft
 def quote(place: str) -> str:
     """Return ``kind:name`` as sources write it: odd names in single quotes."""
     kind, _, name = place.partition(":")
-    if _PLAIN_NAME.fullmatch(name):
-        return place
-    return f"{kind}:'{name.replace(chr(39), chr(39) * 2)}'"
+    return f"{kind}:{quote_name(name)}"
 
 
 def refer(facts: Facts, kind: str, number: int) -> str:

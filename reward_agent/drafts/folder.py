@@ -49,6 +49,10 @@ from reward_agent.text import count
 MODEL_FOLDER, PICTURE_FILE, TASKS_FOLDER = "model", "model.png", "tasks"
 _MOST_PICTURE_BYTES = 4 * 2**20
 _OURS = "this is a fault of reward-agent: report the model and what it says"
+_THEIRS = (
+    "see that the environment's own code does not end its process; if it does not, "
+    "this is a fault of reward-agent: report it"
+)
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -368,10 +372,8 @@ def _run(job: DraftJob, job_dir: Path, given: str) -> DraftResult:
         done = run_job(job, job_dir, limits=limits, mode=settings.sandbox)
     except JobError as error:
         # The job's folder goes with it: what it says must do.
-        is_gone = str(job_dir) in error.remedy
-        raise type(error)(
-            f"{given}: {error.message}", _OURS if is_gone else error.remedy
-        ) from error
+        is_gone, ours = str(job_dir) in error.remedy, _OURS if job.card.model.file else _THEIRS
+        raise type(error)(f"{given}: {error.message}", ours if is_gone else error.remedy) from error
     if not isinstance(done.result, DraftResult):
         raise DataError(f"the model could not be drafted: {done.outcome}", f"see {given}")
     return done.result

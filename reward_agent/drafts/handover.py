@@ -121,7 +121,8 @@ def find_model(value: Any, mujoco: Any) -> Any:
                 continue
             if part is not None and not callable(part):
                 waiting.append(part)
-    raise TypeError(f"it returned a {type(value).__name__}, in which there is no MjSpec or MjModel")
+    kind = type(value).__name__
+    raise TypeError(f"it returned {kind}: no gymnasium.Env, and nothing with an MjSpec or MjModel")
 
 
 def describe_env(value: Any, target: str) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.start import ResetNoise
 from reward_agent.drafts.field import DraftField
 from reward_agent.simulation.backends import make_simulation
-from reward_agent.simulation.simulation import Simulation
+from reward_agent.simulation.simulation import Simulation, count_steps, draw_actions
 from reward_agent.simulation.state import FloatArray
 
 # Rollouts that ranges are measured in: of random and of held random actions.
-_N_SIMS, _MOST_PHYSICS_STEPS, _HOLD_STEPS = 16, 64_000, 15
+_N_SIMS, _MOST_PHYSICS_STEPS, _HOLD_STEPS, _MOST_S = 16, 64_000, 15, 25.0
 # Of the states: what touches less often may not touch at all in others.
 _RARE = 0.01
 
@@ -58,12 +58,12 @@ def _roll(simulation: Simulation, card: EnvCard, most_steps: int) -> dict[str, F
     n_steps = min(max(n_steps, 40), most_steps)
     is_held, action = np.arange(simulation.n_sims) % 2 == 0, np.zeros(shape)
     states, sound = [], list[NDArray[np.bool_]]()
-    for step in range(n_steps):
+    for step in count_steps(n_steps, _MOST_S):
         if step % min(card.max_episode_steps, n_steps // 2) == 0:
             simulation.reset()
             states.append(simulation.read_state())
             sound.append(~simulation.find_stuck())
-        fresh = rng.uniform(*card.action_range, shape)
+        fresh = draw_actions(card, rng, simulation.n_sims)
         action = np.where(is_held[:, None] & (step % _HOLD_STEPS > 0), action, fresh)
         simulation.step(action)
         states.append(simulation.read_state())

@@ -12,8 +12,8 @@ import numpy as np
 
 from reward_agent.drafts.columns import Array, Scattered
 from reward_agent.drafts.signals import N_DOFS, Simulator, name_joint
-from reward_agent.drafts.survey import call, read_row
-from reward_agent.simulation.gymnasium_host import Columns
+from reward_agent.drafts.survey import read_row
+from reward_agent.simulation.gymnasium_host import Columns, call_reset
 from reward_agent.simulation.interventions import HINGE, SLIDE
 
 _N_SCATTERED, _MOST_PARTS = 24, 200
@@ -23,7 +23,7 @@ _READERS = ("_get_obs", "get_obs", "_get_observation", "get_observation", "_get_
 
 def scatter(env: Any, columns: Columns, simulator: Simulator, seed: int) -> Scattered | None:
     """Put MuJoCo's state elsewhere, all of it and part by part, and observe each; None if not."""
-    observation, _ = call("reset", env.reset, seed=seed)
+    observation, _ = call_reset("reset", env, seed=seed)
     row = read_row(columns, observation)
     read = _find_reader(env, columns, simulator, row)
     if read is None:

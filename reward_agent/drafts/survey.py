@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,15 @@ import numpy as np
 
 from reward_agent.drafts.columns import Array, ColumnSignal, Scattered
 from reward_agent.drafts.env_ids import find_id
-from reward_agent.simulation.gymnasium_host import ActionForm, Columns, EnvError, make_env, tell
+from reward_agent.simulation.gymnasium_host import (
+    ActionForm,
+    Columns,
+    EnvError,
+    call_reset,
+    call_step,
+    make_env,
+    tell,
+)
 
 if TYPE_CHECKING:
     from reward_agent.drafts.signals import Simulator
@@ -27,6 +35,7 @@ _HOLD_STEPS, _LONGEST = 10, 300
 # Steps after which there are enough episodes; of short ones there may be as many.
 _ENOUGH = 200
 _MOST_DOC_CHARS, _ENDLESS = 100_000, 2**31 - 1
+VARIES = -1
 
 
 @dataclass
@@ -34,7 +43,7 @@ class InfoKey:
     """A number of the info, by how it was seen.
 
     Args:
-        size: 0 for one number.
+        size: 0 for one number, ``VARIES`` for arrays of several sizes.
         low: smallest value.
         high: largest.
         n_seen: steps that had it.
@@ -254,18 +263,6 @@ def read_survey(data: dict[str, Any]) -> Survey:
     return Survey(**{**data, **read})
 
 
-def call(what: str, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
-    """Call an environment's own code.
-
-    Raises:
-        EnvError: it fails; the message says what.
-    """
-    try:
-        return function(*given, **named)
-    except Exception as error:  # of whoever wrote the environment
-        raise EnvError(f"its {what} failed: {tell(error)}", "see its own code") from error
-
-
 def read_row(columns: Columns, observation: Any) -> Array:
     """Return an observation as numbers ``(n,)``.
 
@@ -296,8 +293,9 @@ def _find_limit(env: Any, spec: Any) -> int | None:
         if isinstance(limit, int) and limit < _ENDLESS:
             return limit
         env = env.env
-    if isinstance(getattr(env, "limit", None), int):
-        return int(env.limit)
+    limit = getattr(env, "limit", None)
+    if isinstance(limit, int) and limit < _ENDLESS:
+        return limit
     known = gymnasium.registry.get(getattr(spec, "id", ""))
     return getattr(known, "max_episode_steps", None)
 
@@ -347,23 +345,25 @@ def _watch(
         if number >= _MOST_EPISODES and (watched.n_steps >= _ENOUGH or number >= _ENOUGH):
             break
         start = time.perf_counter()
-        observation, info = call("reset", env.reset, seed=seed + number)
+        observation, info = call_reset("reset", env, seed=seed + number)
         spent += time.perf_counter() - start
         rows = [read_row(columns, observation)]
         _sample(samples, simulator, rows[-1])
         _note_info(watched, info, is_last=False, is_step=False)
         action, ended, total, is_held = env.action_space.sample(), False, 0.0, number % 2 == 1
-        while not ended and len(rows) <= _LONGEST:
+        while not ended and len(rows) <= _LONGEST and time.monotonic() - began < _MOST_S:
             if not is_held or len(rows) % _HOLD_STEPS == 0:
                 action = env.action_space.sample()
             start = time.perf_counter()
-            observation, reward, terminated, truncated, info = call("step", env.step, action)
+            observation, reward, terminated, truncated, info = call_step(
+                f"step {len(rows)} of an episode", env, action
+            )
             spent += time.perf_counter() - start
             rows.append(read_row(columns, observation))
-            ended = bool(terminated) or bool(truncated)
-            watched.rewards.append(float(reward))
-            total += float(reward)
-            watched.n_terminated += bool(terminated)
+            ended = terminated or truncated
+            watched.rewards.append(reward)
+            total += reward
+            watched.n_terminated += terminated
             if truncated and not terminated:
                 watched.cut_off_at.append(len(rows) - 1)
             watched.n_steps += 1
@@ -389,6 +389,7 @@ def _note_info(watched: Watched, info: Any, is_last: bool, is_step: bool) -> Non
             continue
         size = numbers.size if numbers.ndim else 0
         key = watched.info.setdefault(path, InfoKey(size))
+        key.size = size if size == key.size else VARIES
         values = numbers.astype(float).ravel()
         key.low, key.high = min(key.low, values.min()), max(key.high, values.max())
         key.is_bool |= numbers.dtype.kind == "b"
@@ -425,9 +426,9 @@ def _find_dt(env: Any, simulator: Simulator | None) -> tuple[float, str]:
     """Return the seconds of a step, and what says so; '' where nothing does."""
     inner = env.unwrapped
     if simulator is not None:
-        call("reset", env.reset, seed=0)
+        call_reset("reset", env, seed=0)
         before = float(simulator.data.time)
-        call("step", env.step, env.action_space.sample())
+        call_step("step", env, env.action_space.sample())
         passed = float(simulator.data.time) - before
         if passed > 0:
             return float(f"{passed:.6g}"), "MuJoCo's clock"

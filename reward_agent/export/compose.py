@@ -28,8 +28,6 @@ from reward_agent.definitions.sources import (
     Indexed,
     Measure,
     Source,
-    find_indexed,
-    find_leaves,
     parse_source,
 )
 from reward_agent.errors import DataError
@@ -49,7 +47,7 @@ from reward_agent.rewards.language import (
     split_names,
 )
 from reward_agent.rewards.source import find_read_fields
-from reward_agent.simulation.backends import find_backend
+from reward_agent.simulation.backends import find_backend, find_infos
 
 _OF_WRAPPER = ("FieldRewardWrapper", "concat")
 _OF_PLAIN_WRAPPER = ("PlainRewardWrapper", "concat")
@@ -321,29 +319,13 @@ def _describe_plain(card: EnvCard, tree: ast.Module) -> dict[str, Any]:
         options["max_episode_steps"] = card.max_episode_steps
     return {
         "fields": _list_fields(card, fields),
-        "plain": {"infos": find_infos(card, fields), "function": card.model.function},
+        "plain": {"infos": find_infos(fields), "function": card.model.function},
         "healthy": [(b.field, b.min, b.max) for b in ranges],
         "action_range": card.action_range if is_rescaled else None,
         "options": options,
         "gymnasium_id": find_plain_id(card),
         "max_episode_steps": card.max_episode_steps,
     }
-
-
-def find_infos(card: EnvCard, fields: Sequence[StateField]) -> dict[str, int]:
-    """Return the paths into the info that fields read, with so many numbers; 0 is one alone."""
-    sizes: dict[str, int] = {}
-    for field in fields:
-        source = parse_source(field.source)
-        wholes = {str(leaf): 0 for leaf in find_leaves(source) if str(leaf).startswith(_INFO)}
-        if isinstance(source, Array) and wholes:
-            wholes[source.name] = field.size or 0
-        for part in find_indexed(source):
-            end = part.index.stop if isinstance(part.index, slice) else part.index + 1
-            if str(part.source) in wholes and end:
-                wholes[str(part.source)] = end
-        sizes |= {name: max(size, sizes.get(name, 0)) for name, size in wholes.items()}
-    return sizes
 
 
 def write_expression(card: EnvCard, field: StateField) -> str:

@@ -320,7 +320,7 @@ class PlainRewardWrapper(_Wrapper):  # type: ignore[misc]
     ) -> None:
         super().__init__(env)
         self._reward, self._fields, self._healthy = reward, fields, healthy
-        self._readout = Readout(str(env), env, list(infos), infos)
+        self._readout = Readout(str(env), env, infos, {})
         self._actions = ActionForm(str(env), env.action_space)
         self._offset, self._factor = np.zeros(()), np.ones(())
         if action_range is not None:

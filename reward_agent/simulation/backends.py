@@ -18,7 +18,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
-from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.card import EnvCard, StateField
+from reward_agent.definitions.sources import Array, find_indexed, find_leaves, parse_source
 from reward_agent.definitions.start import ResetNoise
 from reward_agent.errors import DataError, UsageError
 from reward_agent.plugins import Plugin, Seam
@@ -319,6 +320,22 @@ def try_card(card: EnvCard) -> tuple[Finding, ...]:
     """
     row = find_backend(card)
     return cast("tuple[Finding, ...]", resolve_name(row.trials)(card)) if row.trials else ()
+
+
+def find_infos(fields: Sequence[StateField]) -> dict[str, int]:
+    """Return the paths into the info that fields read, with so many numbers; 0 is one alone."""
+    sizes: dict[str, int] = {}
+    for field in fields:
+        source = parse_source(field.source)
+        wholes = {str(leaf): 0 for leaf in find_leaves(source) if str(leaf).startswith("info/")}
+        if isinstance(source, Array) and wholes:
+            wholes[source.name] = field.size or 0
+        for part in find_indexed(source):
+            end = part.index.stop if isinstance(part.index, slice) else part.index + 1
+            if str(part.source) in wholes and end:
+                wholes[str(part.source)] = end
+        sizes |= {name: max(size, sizes.get(name, 0)) for name, size in wholes.items()}
+    return sizes
 
 
 def require_backend(card: EnvCard) -> None:

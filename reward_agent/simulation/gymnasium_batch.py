@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reward_agent.definitions.card import EnvCard, find_env_dir
-from reward_agent.definitions.sources import Array, Source, find_leaves, parse_source
+from reward_agent.definitions.sources import Array, Source
 from reward_agent.errors import DataError, EnvironmentFailure, hint_closest
 from reward_agent.records.drafting_jobs import CheckEnvResult
-from reward_agent.simulation.backends import Footage, Frame, find_python
-from reward_agent.simulation.gymnasium_host import INFO, ActionForm, EnvError, EnvGroup
+from reward_agent.simulation.backends import Footage, Frame, find_infos, find_python
+from reward_agent.simulation.gymnasium_host import ActionForm, EnvError, EnvGroup
 from reward_agent.simulation.gymnasium_process import ProcessGroup, start_host
 from reward_agent.simulation.simulation import (
     Reader,
@@ -56,7 +56,7 @@ class GymnasiumSimulation(Simulation):
         is_drawn: bool = False,
     ) -> None:
         self.card = card
-        self.infos = _list_infos(card)
+        self.infos = find_infos(card.fields)
         model = card.model
         try:
             start_host(card)
@@ -164,17 +164,6 @@ class GymnasiumSimulation(Simulation):
 
     def _tell(self, error: EnvError) -> str:
         return f"environment {self.card.name!r}: {error.message}"
-
-
-def _list_infos(card: EnvCard) -> list[str]:
-    """Return the paths into the info that a card's fields read."""
-    leaves = {
-        leaf.name
-        for field in card.fields
-        for leaf in find_leaves(parse_source(field.source))
-        if isinstance(leaf, Array) and leaf.name.startswith(f"{INFO}/")
-    }
-    return sorted(leaves)
 
 
 def find_stretch(

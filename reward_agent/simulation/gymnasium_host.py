@@ -27,6 +27,7 @@ import json
 import mmap
 import os
 import sys
+import time
 import traceback
 import types
 from typing import Any, Callable, Iterator, Sequence  # noqa: UP035  # of any Python
@@ -40,8 +41,8 @@ MOST_NUMBERS = 10_000
 # Longer than any episode: the card says how long one lasts.
 _ENDLESS = 2**31 - 1
 _SEEDS = 2**31 - 1
-# Steps of random actions that tell which keys the info has.
-_N_TRIED = 5
+# Steps of random actions that tell which keys the info has, and after which seconds no more.
+_N_TRIED, _TRIED_S = 5, 2.0
 # A table of bytes that is larger is a picture.
 _MOST_BYTES = 1000
 _IMAGES = "images are not observed here"
@@ -50,6 +51,9 @@ _LESS = (
     "REWARD_AGENT_MEMORY_MIB), or have fewer n_envs"
 )
 _WRAP = "wrap the environment so that it observes numbers"
+_OWN = "see the environment's own code"
+_SEALED = "it runs sealed: without network, and it writes to no file outside of its job's folder"
+_OLD = "have it return what Gymnasium's do"
 
 
 class EnvError(Exception):
@@ -127,6 +131,57 @@ def tell(error: BaseException) -> str:
     shown = "".join(char if char.isprintable() else " " for char in str(error))
     words = " ".join(shown.split())[:300]
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def call(what: str, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    """Call an environment's own code.
+
+    Raises:
+        EnvError: it fails, or would end the process; the message says what.
+    """
+    try:
+        return function(*given, **named)
+    except (Exception, SystemExit) as error:  # of whoever wrote the environment
+        remedy = _SEALED if isinstance(error, PermissionError) else _OWN
+        raise EnvError(f"its {what} failed: {tell(error)}", remedy) from error
+
+
+def call_reset(what: str, env: Any, **given: Any) -> tuple[Any, Any]:
+    """Begin an episode; return the observation and the info.
+
+    Raises:
+        EnvError: it fails, or returns something else.
+    """
+    returned = call(what, env.reset, **given)
+    if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+        raise _refuse_returned(what, returned, "observation, info")
+    return returned[0], returned[1]
+
+
+def call_step(what: str, env: Any, action: Any) -> tuple[Any, float, bool, bool, Any]:
+    """Advance by a step; return observation, reward, terminated, truncated, info.
+
+    Raises:
+        EnvError: it fails, or returns something else.
+    """
+    returned = call(what, env.step, action)
+    if not isinstance(returned, (tuple, list)) or len(returned) != 5:
+        expected = "observation, reward, terminated, truncated, info"
+        raise _refuse_returned(what, returned, expected)
+    observation, reward, terminated, truncated, info = returned
+    try:
+        if isinstance(reward, np.ndarray):
+            reward = reward.item()
+        return observation, float(reward), bool(terminated), bool(truncated), info
+    except (TypeError, ValueError) as error:
+        message = f"its {what} returned no number as reward, or no flag as end: {tell(error)}"
+        raise EnvError(message, _OLD) from error
+
+
+def _refuse_returned(what: str, returned: Any, expected: str) -> EnvError:
+    is_several = isinstance(returned, (tuple, list))
+    shown = f"{len(returned)} values" if is_several else f"one {type(returned).__name__}"
+    return EnvError(f"its {what} returned {shown} and not {expected}", _OLD)
 
 
 def _check_env(name: str, env: Any) -> None:
@@ -297,16 +352,16 @@ class Readout:
     Args:
         name: of the environment, for errors.
         env: one, for its spaces.
-        infos: paths into the info that are to be read.
-        sizes: of those that are no single number.
+        infos: paths into the info that are to be read, and their sizes, where nothing was seen.
+        sizes: that were seen, 0 of a single number.
     """
 
-    def __init__(self, name: str, env: Any, infos: Sequence[str], sizes: dict[str, int]) -> None:
+    def __init__(self, name: str, env: Any, infos: dict[str, int], sizes: dict[str, int]) -> None:
         self.columns = Columns(name, env.observation_space)
         self._name, self._reward_at = name, self.columns.add(REWARD, 0)
         self._infos = [
-            (path, path.split("/")[1:], self.columns.add(path, sizes.get(path, 0)))
-            for path in infos
+            (path, path.partition("/")[2], self.columns.add(path, sizes.get(path, size)))
+            for path, size in infos.items()
         ]
         self.seen: dict[str, int] = {}
 
@@ -322,15 +377,16 @@ class Readout:
             message = f"{self._name} observes something else than its space says: {tell(error)}"
             raise EnvError(message, "correct its observation_space") from error
         row[self._reward_at] = reward
-        for path, keys, start in self._infos:
+        for path, own, start in self._infos:
             size = self.columns.names[path][1]
             part = row[start : start + max(size, 1)]
-            found = _find(info, keys)
+            found = _find(info, own)
             numbers = None if found is None else _read_numbers(found)
             part[:] = 0.0
-            if numbers is not None and numbers.size == len(part):
+            # Of an array of which a field reads an entry no more may be known than that it has it.
+            if numbers is not None and (numbers.size == len(part) or numbers.size > size > 0):
                 self.seen[path] = size
-                part[:] = numbers.ravel()
+                part[:] = numbers.ravel()[: len(part)]
 
     def read(self, row: Any, name: str) -> Any:
         """Return what stands under a name in a row."""
@@ -345,7 +401,7 @@ class EnvGroup:
         name, options, folder: see ``make_env``.
         n_envs: how many.
         seed: environment i starts its first episode with ``seed + i``.
-        infos: paths into the info that are to be read.
+        infos: see ``Readout``.
         is_drawn: see ``make_env``.
 
     Attributes:
@@ -368,7 +424,7 @@ class EnvGroup:
         folder: str,
         n_envs: int,
         seed: int,
-        infos: Sequence[str] = (),
+        infos: dict[str, int] | None = None,
         is_drawn: bool = False,
     ) -> None:
         self.name, self._seed = name, seed
@@ -377,7 +433,7 @@ class EnvGroup:
         self.actions = ActionForm(name, first.action_space)
         Columns(name, first.observation_space)  # refuses images before anything is stepped
         self.known = self._try(first)
-        self.readout = Readout(name, first, infos, self.known)
+        self.readout = Readout(name, first, infos or {}, self.known)
         self.envs += [make_env(name, options, folder, is_drawn) for _ in range(n_envs - 1)]
         self._is_fresh = [True] * n_envs
         self.names, self.seen = self.readout.columns.names, self.readout.seen
@@ -398,7 +454,7 @@ class EnvGroup:
         for i in ids:
             seed = {"seed": (self._seed + i) % _SEEDS} if self._is_fresh[i] else {}
             self._is_fresh[i] = False
-            observation, info = self._call("reset", self.envs[i].reset, **seed)
+            observation, info = call_reset("reset", self.envs[i], **seed)
             self.terminated[i] = self.truncated[i] = False
             self.readout.write(self.values[i], observation, 0.0, info)
 
@@ -408,8 +464,8 @@ class EnvGroup:
         for i in ids:
             if self.terminated[i] or self.truncated[i]:
                 continue
-            observation, reward, terminated, truncated, info = self._call(
-                "step", self.envs[i].step, taken[i]
+            observation, reward, terminated, truncated, info = call_step(
+                "step", self.envs[i], taken[i]
             )
             # What ends by itself at once with its time is no matter of time.
             self.terminated[i], self.truncated[i] = terminated, truncated and not terminated
@@ -429,8 +485,8 @@ class EnvGroup:
         """Put environments, whose episodes have just begun, into states of ``read_physics``."""
         for row, i in enumerate(ids):
             wrapper, inner = self.envs[i], self.envs[i].unwrapped
-            self._call("set_state", inner.set_state, qpos[row], qvel[row])
-            observation = self._call("_get_obs", inner._get_obs)
+            call("set_state", inner.set_state, qpos[row], qvel[row])
+            observation = call("_get_obs", inner._get_obs)
             info = inner._get_reset_info() if hasattr(inner, "_get_reset_info") else {}
             seen = []
             while isinstance(wrapper, gymnasium.Wrapper):
@@ -438,7 +494,7 @@ class EnvGroup:
                     seen.append(wrapper.observation)
                 wrapper = wrapper.env
             for change in reversed(seen):
-                observation = self._call("observation", change, observation)
+                observation = call("observation", change, observation)
             self.readout.write(self.values[i], observation, 0.0, info)
 
     def draw(self) -> Any:
@@ -447,7 +503,7 @@ class EnvGroup:
         Raises:
             EnvError: it draws none.
         """
-        frame = self._call("render", self.envs[0].render)
+        frame = call("render", self.envs[0].render)
         frame = frame[-1] if isinstance(frame, list) and frame else frame
         if not isinstance(frame, np.ndarray) or frame.ndim != 3 or frame.dtype != np.uint8:
             raise EnvError(f"{self.name} draws no picture", 'give it render_mode = "rgb_array"')
@@ -458,24 +514,17 @@ class EnvGroup:
         for env in self.envs:
             env.close()
 
-    def _call(self, what: str, function: Any, *given: Any, **named: Any) -> Any:
-        try:
-            return function(*given, **named)
-        except Exception as error:  # of whoever wrote the environment
-            message = f"{what} of {self.name} failed: {tell(error)}"
-            raise EnvError(message, "see the environment's own code") from error
-
     def _try(self, env: Any) -> dict[str, int]:
         """Return what the info has in a few steps, by path, each with its size."""
-        _, info = self._call("reset", env.reset, seed=self._seed % _SEEDS)
+        began = time.monotonic()
+        _, info = call_reset("reset", env, seed=self._seed % _SEEDS)
         known = dict(_list_infos(info, INFO))
         env.action_space.seed(self._seed % _SEEDS)
         for _ in range(_N_TRIED):
-            _, _, terminated, truncated, info = self._call(
-                "step", env.step, env.action_space.sample()
-            )
+            action = env.action_space.sample()
+            _, _, terminated, truncated, info = call_step("step", env, action)
             known.update(_list_infos(info, INFO))
-            if terminated or truncated:
+            if terminated or truncated or time.monotonic() - began > _TRIED_S:
                 break
         return known
 
@@ -490,12 +539,16 @@ def _list_infos(info: Any, path: str) -> Iterator[tuple[str, int]]:
         yield path, numbers.size if numbers.ndim else 0
 
 
-def _find(info: Any, keys: Sequence[str]) -> Any:
-    for key in keys:
-        if not isinstance(info, dict) or key not in info:
-            return None
-        info = info[key]
-    return info
+def _find(info: Any, path: str) -> Any:
+    """Return what an info has at KEY or KEY/KEY, where a key may have a slash of its own."""
+    if not isinstance(info, dict) or path in info:
+        return info[path] if isinstance(info, dict) else None
+    parts = path.split("/")
+    for n in range(1, len(parts)):
+        found = _find(info.get("/".join(parts[:n])), "/".join(parts[n:]))
+        if found is not None:
+            return found
+    return None
 
 
 def _read_numbers(value: Any) -> Any:

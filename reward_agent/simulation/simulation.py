@@ -6,8 +6,9 @@ functions and indices, and the ranges outside of which an episode ends are here.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, ClassVar, TypeAlias
 
@@ -248,6 +249,15 @@ class Simulation(ABC):
             values[:, part] = read().reshape(len(values), -1)
         # Infinity is outside a range without a bound, too: it is no number to go on with.
         return np.asarray(~((values > self._range_low) & (values < self._range_high)))
+
+
+def count_steps(most: int, most_s: float) -> Iterator[int]:
+    """Yield 0, 1, … below ``most``, and no more once so many seconds have passed."""
+    began = time.monotonic()
+    for step in range(most):
+        if step and time.monotonic() - began > most_s:
+            return
+        yield step
 
 
 def draw_actions(card: EnvCard, generator: np.random.Generator, n_rows: int) -> FloatArray:

@@ -15,11 +15,16 @@ from statistics import NormalDist
 import gymnasium
 import numpy as np
 
-from reward_agent.definitions.card import EnvCard, StateField
-from reward_agent.definitions.sources import find_leaves, parse_source
+from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError, EnvironmentFailure, UsageError
 from reward_agent.records.drafting_jobs import CheckEnvResult
-from reward_agent.simulation.backends import ENVPOOL, GYMNASIUM, make_simulation
+from reward_agent.simulation.backends import (
+    ENVPOOL,
+    GYMNASIUM,
+    find_backend,
+    find_infos,
+    make_simulation,
+)
 from reward_agent.simulation.envpool import ENDLESS, PoolSimulation, import_envpool
 from reward_agent.simulation.gymnasium_host import INFO, REWARD, tell
 from reward_agent.simulation.simulation import draw_actions, make_finding
@@ -31,6 +36,8 @@ _LEAST_ROUNDS, _MOST_ROUNDS, _MOST_S = 4, 12, 5.0
 _SHORT, _LONG, _SOON_S = 250, 1000, 1.0
 # Of environments that are the same, so many are said to differ.
 _FALSE_ALARMS = 1e-3
+# An episode of one that is slow is not waited for.
+_MOST_EPISODE_S = 10.0
 # Numbers closer than that, by the largest, are the same: one may be of single precision.
 _SAME = 1e-4
 _NUMBERS = ("at the start", "in size at the start", "on average", "in its steps")
@@ -94,11 +101,11 @@ def compare_with_twin(simulation: PoolSimulation) -> CheckEnvResult:
 def _compare(card: EnvCard, twin: str) -> Likeness:
     bare = twin.rpartition(":")[2]
     spec = import_envpool(card).make_spec(bare)
-    pooled, own = spec.config.max_episode_steps, gymnasium.spec(twin).max_episode_steps
+    pooled, own = spec.config.max_episode_steps, gymnasium.spec(bare).max_episode_steps
     if pooled != own and (pooled < ENDLESS or own is not None):
         return Likeness(f"an episode has {pooled} steps in EnvPool, {own} in Gymnasium")
     has = {f"{INFO}/{name.partition(':')[2]}" for name in spec.state_array_spec}
-    lacks = tuple(field.name for field in card.state if not _list_infos(field) <= has)
+    lacks = tuple(field.name for field in card.state if not find_infos([field]).keys() <= has)
     state = tuple(field for field in card.state if field.name not in lacks)
     card = card.model_copy(update={"state": state, "termination": ()})
     sides = [_Side(card, ENVPOOL.name, bare), _Side(card, GYMNASIUM.name, twin)]
@@ -114,12 +121,6 @@ def _compare(card: EnvCard, twin: str) -> Likeness:
     pool, gym = (np.array(side.rows) for side in sides)
     differs, compared = _judge(pool, gym, sides[0].names)
     return Likeness(differs, lacks, compared, (sides[0].speed, sides[1].speed))
-
-
-def _list_infos(field: StateField) -> set[str]:
-    """Return the paths into the info that a field reads."""
-    leaves = map(str, find_leaves(parse_source(field.source)))
-    return {leaf for leaf in leaves if leaf.startswith(f"{INFO}/")}
 
 
 class _Side:
@@ -149,6 +150,7 @@ class _Side:
         self._simulation.reset()
         going, seen = np.ones(_N_SIMS, dtype=bool), [self._read()]
         lengths, action = np.zeros(_N_SIMS, dtype=int), np.zeros((_N_SIMS, self._card.n_actions))
+        began = time.monotonic()
         while going.any() and len(seen) <= longest:
             drawn = draw_actions(self._card, generator, _N_SIMS)
             is_held = (np.arange(_N_SIMS) % 2 == 1) & (len(seen) % _HOLD_STEPS != 1)
@@ -160,6 +162,9 @@ class _Side:
             seen.append(self._read())
             going = going & ~self._simulation.find_terminated()
             going &= ~self._simulation.find_truncated()
+            if time.monotonic() - began > _MOST_EPISODE_S:
+                backend = find_backend(self._card).label
+                raise DataError(f"{backend}'s is too slow to be compared: {self.speed:.3g} steps/s")
         for i, length in enumerate(lengths):
             self.rows.append(self._describe(np.array([row[i] for row in seen[: length + 1]])))
 

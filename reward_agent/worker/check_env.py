@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from reward_agent.simulation.backends import compare_card, find_backend, make_si
 from reward_agent.simulation.gymnasium_host import load_installed
 from reward_agent.simulation.simulation import (
     Simulation,
+    count_steps,
     draw_actions,
     make_finding,
     show_range,
@@ -26,7 +28,9 @@ from reward_agent.simulation.state import FloatArray
 from reward_agent.types import Finding
 
 _N_SIMS = 16
-_N_STEPS = 400
+_N_STEPS, _MOST_S = 400, 30.0
+# A reset and some steps that tell how fast one simulation is; few of a slow one are watched.
+_N_FIRST, _FIRST_S, _SLOW_S, _FEW_SIMS = 10, 3.0, 1.0, 2
 # A held action lets a robot fall and roll, which noise around zero does not.
 _HOLD_STEPS = 15
 # Of the simulations, in which wild actions may drive the physics apart.
@@ -69,7 +73,9 @@ def check_card(card: EnvCard) -> CheckEnvResult:
         findings = try_card(card)
         if any(finding.severity == "error" for finding in findings):
             return CheckEnvResult(findings=findings)
-        n_sims = min(_N_SIMS, find_backend(card).most_simulations or _N_SIMS)
+        first = _begin(card, 1, _N_FIRST)
+        most = _FEW_SIMS if first.seconds > _SLOW_S else _N_SIMS
+        n_sims = min(most, find_backend(card).most_simulations or most)
         simulation = make_simulation(card, n_sims, seed=0)
     except (DataError, UsageError) as error:
         return CheckEnvResult(
@@ -80,6 +86,11 @@ def check_card(card: EnvCard) -> CheckEnvResult:
     notes = [note for found in constants for note in found.notes]
     if 0 < seen.n_diverged <= _FEW * n_sims:
         notes.append(f"{seen.tell_divergence(n_sims)}; that ends the episode")
+    if seen.n_steps < _N_STEPS:
+        notes.append(
+            f"it is slow: {seen.n_steps} of {_N_STEPS} steps were watched in {_MOST_S:g} s, in "
+            f"{n_sims} simulations; what those do not show was not checked"
+        )
     compared = compare_card(simulation)
     return CheckEnvResult(
         findings=(
@@ -87,7 +98,7 @@ def check_card(card: EnvCard) -> CheckEnvResult:
             *_check_ends(simulation, seen),
             *(finding for found in constants for finding in found.findings),
             *_check_ranges(simulation, seen),
-            *_check_repeats(card),
+            *_check_repeats(card, first),
             *compared.findings,
         ),
         notes=(*notes, *compared.notes),
@@ -104,12 +115,14 @@ class _Seen:
         scattered: ``(N, k)`` of states that no motion need lead to; None where there are none.
         n_ended: of the episodes, how many were over at their start.
         n_diverged: of the simulations, how many diverged.
+        n_steps: that were taken.
     """
 
     values: dict[str, FloatArray]
     scattered: dict[str, FloatArray] | None
     n_ended: int
     n_diverged: int
+    n_steps: int
 
     def tell_divergence(self, n_sims: int) -> str:
         """Say in how many of the simulations the physics diverged."""
@@ -127,8 +140,8 @@ def _roll(simulation: Simulation) -> _Seen:
     shape = (simulation.n_sims, card.n_actions)
     is_held = np.arange(simulation.n_sims) % 2 == 0
     action, has_diverged, n_ended = np.zeros(shape), np.zeros(simulation.n_sims, dtype=bool), 0
-    states, sound = [], list[NDArray[np.bool_]]()
-    for step in range(_N_STEPS):
+    states, sound, step = [], list[NDArray[np.bool_]](), 0
+    for step in count_steps(_N_STEPS, _MOST_S):
         if step % min(card.max_episode_steps, _N_STEPS // 2) == 0:
             simulation.reset()
             n_ended = max(n_ended, int(simulation.find_terminated().sum()))
@@ -158,6 +171,7 @@ def _roll(simulation: Simulation) -> _Seen:
         scattered,
         n_ended,
         int(has_diverged.sum()),
+        step + 1,
     )
 
 
@@ -270,26 +284,38 @@ def _is_own(simulation: Simulation, field: StateField) -> bool:
     )
 
 
-def _check_repeats(card: EnvCard) -> Iterator[Finding]:
-    """Reset and step twice with one seed, and once with another."""
-    first, again, other = (_roll_shortly(card, seed) for seed in (1, 1, 2))
-    if not np.array_equal(first, again):
+@dataclass(frozen=True)
+class _Begun:
+    """An episode's first steps: ``(1, k)`` observed after them, how many, their seconds."""
+
+    observation: FloatArray
+    n_steps: int
+    seconds: float
+
+
+def _begin(card: EnvCard, seed: int, n_steps: int) -> _Begun:
+    simulation = make_simulation(card, 1, seed, fields=["observation"])
+    began, n_taken = time.monotonic(), 0
+    simulation.reset()
+    for _ in count_steps(n_steps, _FIRST_S):
+        simulation.step(np.full((1, card.n_actions), card.action_range[1]))
+        n_taken += 1
+    return _Begun(simulation.observation, n_taken, time.monotonic() - began)
+
+
+def _check_repeats(card: EnvCard, first: _Begun) -> Iterator[Finding]:
+    """Reset and step again with the seed that was used, and once with another."""
+    again, other = (_begin(card, seed, first.n_steps).observation for seed in (1, 2))
+    if not np.array_equal(first.observation, again):
         yield make_finding(
             "repeats", "reset and steps with one seed do not repeat", "see what is not seeded"
         )
-    if np.array_equal(first, other) and card.draws:
+    is_one = np.array_equal(first.observation, other)
+    if is_one and card.draws:
         yield make_finding(
             "noise",
             "the observation tells nothing of what [draws] draw",
             f"add what tells it, such as 'draw:{next(iter(card.draws))}', to observation",
         )
-    elif np.array_equal(first, other) and find_backend(card).is_mujoco:
+    elif is_one and find_backend(card).is_mujoco:
         yield make_finding("noise", "every seed starts the same episode", "give [reset] some noise")
-
-
-def _roll_shortly(card: EnvCard, seed: int) -> FloatArray:
-    simulation = make_simulation(card, 1, seed, fields=["observation"])
-    simulation.reset()
-    for _ in range(10):
-        simulation.step(np.full((1, card.n_actions), card.action_range[1]))
-    return simulation.observation

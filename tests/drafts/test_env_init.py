@@ -55,6 +55,7 @@ class Push(gymnasium.Env):
         self.x += self.v * 0.1
         done = self.n == LENGTH
         info = {"success": abs(self.x) < 0.1, "n_touched": int(self.n % 3 == 0), "why": "words"}
+        info["a 'b'/c"], info["hits"] = self.x, [1.0] * (self.n % 3)
         if done:
             info["final"] = 1.5
         return np.array([self.x, self.v]), -abs(self.x), done, False, info
@@ -148,7 +149,8 @@ def test_a_function_of_ones_own_is_copied_made_sealed_and_tried(
     assert "promises info keys that never came in" in said
     assert "wind" in said
     assert "info/final is there in the last step of an episode alone" in said
-    assert "no number in info: why" in said
+    assert "no number in info: why, hits (its size varies)" in said
+    assert {field.source for field in card.state} >= {"'info/a ''b''/c'"}
     assert card.field("success").unit == "0/1"
     assert card.field("success").people_only
     assert env.tasks == ("own_success", "own_return")

@@ -405,7 +405,7 @@ def test_a_model_is_found_in_what_libraries_return(robots: Path, scratch: Path, 
     [
         ("fails", "RuntimeError: no robot today"),
         ("wants", "missing 1 required positional argument"),
-        ("nothing", "it returned a dict, in which there is no MjSpec or MjModel"),
+        ("nothing", "it returned dict: no gymnasium.Env, and nothing with an MjSpec"),
         ("gone", "my_robots has no 'gone'; it has "),
     ],
 )

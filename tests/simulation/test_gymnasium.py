@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,15 @@ from reward_agent.errors import DataError, EnvironmentFailure
 from reward_agent.simulation import gymnasium_batch
 from reward_agent.simulation.backends import Footage, make_simulation
 from reward_agent.simulation.gymnasium_batch import GymnasiumArtist
-from reward_agent.simulation.gymnasium_host import ActionForm, EnvError, make_env, tell
+from reward_agent.simulation.gymnasium_host import (
+    ActionForm,
+    EnvError,
+    call_reset,
+    call_step,
+    make_env,
+    tell,
+)
+from reward_agent.worker import check_env
 from reward_agent.worker.check_env import check_card
 
 ENVS = Path(__file__).parents[1] / "support" / "envs"
@@ -66,8 +75,9 @@ def test_info_gives_numbers_and_flags_where_it_has_them() -> None:
     card = make_card(
         "make_odd",
         {"success": "info/is_success", "n": "info/n", "xy": "info/place/xy",
-         "end": "info/at_end", "drawn": "info/drawn", "paid": "reward"},
-        sizes={"xy": 2},
+         "end": "info/at_end", "drawn": "info/drawn", "paid": "reward",
+         "part": "info/part/n/of/all", "row": "info/row", "last": "info/row[1]"},
+        sizes={"xy": 2, "row": 2},
     )  # fmt: skip
     simulation = make_simulation(card, 1, seed=0)
     simulation.reset()
@@ -80,6 +90,8 @@ def test_info_gives_numbers_and_flags_where_it_has_them() -> None:
     assert seen[2] == [1.0, 3.0, 0.0, 0.0, 2.0]
     assert seen[4] == [0.0, 5.0, 1.0, 0.0, 2.0]
     assert state.xy[0].tolist() == [1.0, 2.0]
+    assert state.part[0] == 5.0  # a key may have a slash of its own
+    assert (state.row[0].tolist(), state.last[0]) == ([3.0, 4.0], 4.0)  # never seen before the end
 
 
 def test_ended_episode_waits_for_its_reset() -> None:
@@ -172,13 +184,45 @@ def test_what_cannot_be_simulated_is_refused_with_a_sentence(function: str, word
         make_simulation(make_card(function), 1, seed=0)
 
 
+class Returning:
+    """Returns what it is told to; a function is called."""
+
+    def __init__(self, returned: Any) -> None:
+        self._returned = returned
+
+    def step(self, action: Any) -> Any:
+        return self._returned() if callable(self._returned) else self._returned
+
+    reset = step
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        ((0.0, 1.0, False, {}), "its step returned 4 values and not observation, reward, term"),
+        (np.zeros(5), "its step returned one ndarray and not"),
+        ((0.0, np.zeros(2), False, False, {}), "its step returned no number as reward"),
+        ((0.0, None, False, False, {}), "its step returned no number as reward"),
+        (lambda: sys.exit(3), "its step failed: SystemExit: 3"),
+    ],
+)
+def test_what_a_step_may_not_return_is_said(returned: Any, words: str) -> None:
+    with pytest.raises(EnvError, match=words):
+        call_step("step", Returning(returned), 0)
+    with pytest.raises(EnvError, match="its reset"):
+        call_reset("reset", Returning(returned), action=0)
+
+
+def test_arrays_of_one_number_are_numbers() -> None:
+    returned = (0.0, np.array([1.5]), np.array([True]), np.bool_(False), {})
+    assert call_step("step", Returning(returned), 0) == (0.0, 1.5, True, False, {})
+
+
 def test_failure_of_the_environment_is_one_line() -> None:
     card = make_card("Plain", actions=["a", "b"], choices=(), observation_size=2)
     simulation = make_simulation(card, 1, seed=0)
     simulation.reset()
-    with pytest.raises(
-        EnvironmentFailure, match="step of odd_envs:Plain failed: RuntimeError: a bolt"
-    ):
+    with pytest.raises(EnvironmentFailure, match="its step failed: RuntimeError: a bolt"):
         simulation.step([[1.0, 0.0]])
 
 
@@ -201,6 +245,16 @@ def test_card_that_does_not_fit_is_refused(changes: dict[str, Any], words: str) 
 def test_check_finds_nothing_wrong_with_cart_pole() -> None:
     found = check_card(load_env(CART_POLE))
     assert not [f.message for f in found.findings if f.severity == "error"]
+
+
+def test_check_of_a_slow_environment_ends_and_says_what_was_not_watched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(check_env, "_MOST_S", 0.0)
+    monkeypatch.setattr(check_env, "_SLOW_S", 0.0)
+    [note] = [note for note in check_card(load_env(CART_POLE)).notes if "slow" in note]
+    assert "1 of 400 steps" in note
+    assert "in 2 simulations" in note
 
 
 def test_check_names_a_key_that_the_info_never_has() -> None:
@@ -252,7 +306,7 @@ def test_function_of_a_person_draws_nothing_before_the_seal(
 def test_environment_that_draws_nothing_says_so() -> None:
     artist = GymnasiumArtist(make_card("make_odd"), 16, 12)
     footage = Footage(np.zeros((2, 0)), "", "", {}, np.zeros((1, 2)))
-    with pytest.raises(DataError, match="odd_envs:make_odd"):
+    with pytest.raises(DataError, match="its render failed: NotImplementedError"):
         list(artist.draw(footage, [0]))
 
 

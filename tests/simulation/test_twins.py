@@ -11,7 +11,10 @@ import pytest
 from gymnasium.envs.classic_control import CartPoleEnv
 
 from reward_agent.definitions.card import EnvCard, load_env
+from reward_agent.drafts.pool_env import PoolEnv
+from reward_agent.drafts.survey import survey_env
 from reward_agent.export.compose import compose_reward, find_hindrance
+from reward_agent.simulation import twins
 from reward_agent.simulation.backends import compare_card, make_simulation
 from reward_agent.simulation.twins import compare_twins
 
@@ -38,10 +41,19 @@ class HeavyCartPole(CartPoleEnv):
 
 
 def test_the_same_physics_are_the_same() -> None:
-    like = compare_twins(CART_POLE, "CartPole-v1")
+    like = compare_twins(CART_POLE, "gymnasium.envs:CartPole-v1")
     assert like.is_same
     assert "episodes each of random actions: what it pays" in like.compared
     assert min(like.speeds) > 0
+
+
+def test_what_is_slow_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(twins, "_MOST_EPISODE_S", 0.0)
+    assert "EnvPool's is too slow" in compare_twins(CART_POLE, "CartPole-v1").differs
+
+
+def test_an_environment_without_a_limit_says_none() -> None:
+    assert survey_env(PoolEnv("CliffWalking-v0", {}), "CliffWalking-v0").limit is None
 
 
 def test_other_physics_are_told_with_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,9 +36,9 @@ class Odd(gymnasium.Env):
         self._n += 1
         self._action = action
         info = {"is_success": np.bool_(self._n == 3), "n": self._n, "why": "words",
-                "place": {"xy": np.array([1.0, 2.0])}}  # fmt: skip
+                "place": {"xy": np.array([1.0, 2.0])}, "part/n": {"of/all": self._n}}  # fmt: skip
         if self._n >= self._length:
-            info["at_end"] = 1
+            info["at_end"], info["row"] = 1, np.array([3.0, 4.0])
         return self._observe(), self._reward, self._n >= self._length, False, info
 
     def _observe(self):
