@@ -25,10 +25,17 @@ from reward_agent.errors import DataError, EnvironmentFailure, Interrupted
 from reward_agent.executors import JobRequest, Place
 from reward_agent.files import write_atomic
 from reward_agent.records.device import DeviceReply, DeviceRequest, DeviceTraining
-from reward_agent.records.job import JOB_FILE, PROGRAM_FILE, RESULT_FILE, RowCallback
+from reward_agent.records.job import (
+    JOB_FILE,
+    PROGRAM_FILE,
+    PROGRESS_FILE,
+    RESULT_FILE,
+    RowCallback,
+)
 from reward_agent.records.operations import TracedProgram
 from reward_agent.records.outcomes import OK
 from reward_agent.records.training_jobs import TraceJob, TraceResult, TrainJob
+from reward_agent.sandbox.child import ProgressTail
 from reward_agent.sandbox.environment import select_allowed
 from reward_agent.sandbox.isolation import Level
 from reward_agent.sandbox.runner import JobExit, read_result
@@ -41,6 +48,7 @@ _SETTLE_S, _POLL_S = 0.5, 0.2
 # What the process needs beside what a child may see: where kernels that were compiled are kept.
 _OF_DEVICE = ("HOME", "WARP_CACHE_PATH", "XDG_CACHE_HOME")
 _TO_CPU = "train with --device cpu"
+_PROCESS = "reward_agent.worker.device"
 
 
 @dataclass
@@ -48,10 +56,15 @@ class WaitingTraining:
     """A training that waits for the device; ``done`` is set when ``reply`` says how it ended."""
 
     request: JobRequest
-    job: TrainJob
-    program: TracedProgram | None
+    traced: Traced
     done: threading.Event = field(default_factory=threading.Event)
     reply: DeviceReply | None = None
+
+    @property
+    def job(self) -> TrainJob:
+        """What is asked for."""
+        assert isinstance(self.request.job, TrainJob)
+        return self.request.job
 
     def answer(self, reply: DeviceReply) -> None:
         """Tell whoever waits."""
@@ -66,20 +79,43 @@ class DevicePlace:
         place: where all else runs.
         device: PyTorch's name.
         tell: is told what a person should know.
+        folder: beneath which trainings are; the device's process writes there alone.
+        is_required: whether a device that fails is an error; if not, trainings go on without it.
     """
 
     is_remote = False
 
-    def __init__(self, place: Place, device: str, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        place: Place,
+        device: str,
+        tell: Callable[[str], None],
+        folder: Path,
+        *,
+        is_required: bool = True,
+    ) -> None:
         self.n_slots = max(place.n_slots, _MOST_SIDE_BY_SIDE)
         self._place, self._tell = place, tell
         # Beside trainings on the device no more jobs run than without it.
         self._cores = threading.Semaphore(place.n_slots)
         self._folder = TemporaryDirectory(prefix="reward-agent-device-")
-        self._queue = DeviceQueue(device, Path(self._folder.name))
-        self._traces: dict[str, JobExit] = {}
+        self._queue = DeviceQueue(device, [Path(self._folder.name), folder], self._say)
+        self._traces: dict[str, Traced] = {}
         self._tracing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._told: set[str] = set()
+        self._is_required, self._lost = is_required, ""
+
+    def takes_more(self, request: JobRequest, cancel: threading.Event) -> bool:
+        """Whether a training runs on the device, where others beside it cost next to nothing."""
+        with self._queue.expecting():
+            return not self._find_obstacle(request, cancel)
+
+    def _find_obstacle(self, request: JobRequest, cancel: threading.Event) -> str:
+        """Return why a job does not run on the device; nothing if it does."""
+        job = request.job
+        if type(job) is not TrainJob:
+            return "it is no training"
+        return self._lost or find_training_obstacle(job) or self._trace(request, cancel).refusal
 
     def run(
         self,
@@ -91,20 +127,34 @@ class DevicePlace:
         job = request.job
         if type(job) is not TrainJob:
             return self._run_there(request, on_progress, cancel)
-        why = find_training_obstacle(job)
-        if not why:
-            started = time.monotonic()
-            with self._queue.expecting():
-                job_exit = self._trace(job, request, cancel)
-                waiting = self._queue.put(request, job, job_exit)
-            reply = self._queue.wait(waiting, cancel)
+        started = time.monotonic()
+        with self._queue.expecting():
+            why = self._find_obstacle(request, cancel)
+            waiting = None if why else self._queue.put(request, self._trace(request, cancel))
+        if waiting is not None:
+            reply = self._queue.wait(waiting, on_progress, cancel)
             if reply.kind == "done":
-                return _read_exit(waiting, time.monotonic() - started, job_exit.level)
+                try:
+                    return _read_exit(waiting, time.monotonic() - started)
+                except DataError as error:
+                    reply = DeviceReply(kind="failed", message=error.message)
             if reply.kind == "failed":
-                raise EnvironmentFailure(f"the GPU: {reply.message}", reply.remedy or _TO_CPU)
+                self._lose(reply)
             why = reply.message
-        self._say(f"program {job.program_sha256[:8]} trains on the CPU: {why}")
+        if not self._lost:
+            self._say(f"program {job.program_sha256[:8]} trains on the CPU: {why}")
         return self._run_there(request, on_progress, cancel)
+
+    def _lose(self, reply: DeviceReply) -> None:
+        """Go on without the device: what it trained before has its checkpoints.
+
+        Raises:
+            EnvironmentFailure: it was asked for by name.
+        """
+        if self._is_required:
+            raise EnvironmentFailure(f"the GPU: {reply.message}", reply.remedy or _TO_CPU)
+        self._lost = f"the GPU: {reply.message}"
+        self._say(f"{self._lost}; trainings go on on the CPU, from their last checkpoints")
 
     def close(self) -> None:
         """End the process that has the device; the other place is closed by whoever made it."""
@@ -122,8 +172,10 @@ class DevicePlace:
             self._told.add(what)
             self._tell(what)
 
-    def _trace(self, job: TrainJob, request: JobRequest, cancel: threading.Event) -> JobExit:
+    def _trace(self, request: JobRequest, cancel: threading.Event) -> Traced:
         """Have the program of a training traced; several seeds of one need it once."""
+        job = request.job
+        assert isinstance(job, TrainJob)
         trace = TraceJob(card=job.card, program_sha256=job.program_sha256, gamma=job.learner.gamma)
         key = trace.digest()
         with self._tracing[key]:
@@ -133,23 +185,42 @@ class DevicePlace:
                 source = (request.job_dir / PROGRAM_FILE).read_bytes()
                 (folder / PROGRAM_FILE).write_bytes(source)
                 there = JobRequest(trace, folder, request.limits)
-                self._traces[key] = self._run_there(there, None, cancel)
+                self._traces[key] = Traced.read(self._run_there(there, None, cancel))
             return self._traces[key]
 
 
-def _read_exit(waiting: WaitingTraining, wall_s: float, level: Level) -> JobExit:
+@dataclass(frozen=True)
+class Traced:
+    """A program as operations, or why it has none, and how well what traced it was sealed."""
+
+    program: TracedProgram | None
+    refusal: str
+    level: Level
+
+    @classmethod
+    def read(cls, job_exit: JobExit) -> Traced:
+        """Return what the child handed back."""
+        result = job_exit.result
+        if isinstance(result, TraceResult):
+            return cls(result.program, result.refusal, job_exit.level)
+        return cls(None, f"its trace ended so: {job_exit.outcome}", job_exit.level)
+
+
+def _read_exit(waiting: WaitingTraining, wall_s: float) -> JobExit:
     """Return how a training ended that the device's process says is over.
 
     Raises:
-        EnvironmentFailure: what it left is no result.
+        DataError: what it left is no result.
     """
     request = waiting.request
-    try:
-        result = read_result(waiting.job, request.job_dir, request.limits.result_mib * 2**20)
-    except DataError as error:
-        raise EnvironmentFailure(f"the GPU: {error.message}", _TO_CPU) from error
+    result = read_result(waiting.job, request.job_dir, request.limits.result_mib * 2**20)
     return JobExit(
-        outcome=OK, result=result, wall_s=wall_s, peak_rss_mib=0.0, level=level, stderr_tail=""
+        outcome=OK,
+        result=result,
+        wall_s=wall_s,
+        peak_rss_mib=0.0,
+        level=waiting.traced.level,
+        stderr_tail="",
     )
 
 
@@ -158,11 +229,13 @@ class DeviceQueue:
 
     Args:
         device: PyTorch's name.
-        folder: where the process writes what it says.
+        folders: where the process may write, in the first of them what it says.
+        tell: is told what a person should know.
     """
 
-    def __init__(self, device: str, folder: Path) -> None:
-        self._device, self._log = device, folder / "device.log"
+    def __init__(self, device: str, folders: Sequence[Path], tell: Callable[[str], None]) -> None:
+        self._device, self._folders, self._tell = device, folders, tell
+        self._log = folders[0] / "device.log"
         self._changed = threading.Condition()
         self._waiting: list[WaitingTraining] = []
         self._n_expected, self._is_closed = 0, False
@@ -182,27 +255,29 @@ class DeviceQueue:
                 self._n_expected -= 1
                 self._changed.notify_all()
 
-    def put(self, request: JobRequest, job: TrainJob, job_exit: JobExit) -> WaitingTraining:
-        """Let a training wait, whose trace ended so; one without operations is refused at once."""
-        traced = job_exit.result if isinstance(job_exit.result, TraceResult) else None
-        if traced is None or traced.program is None:
-            why = traced.refusal if traced else f"its trace ended so: {job_exit.outcome}"
-            waiting = WaitingTraining(request, job, None)
-            waiting.answer(DeviceReply(kind="refused", message=why))
-            return waiting
-        waiting = WaitingTraining(request, job, traced.program)
+    def put(self, request: JobRequest, traced: Traced) -> WaitingTraining:
+        """Let a training wait."""
+        waiting = WaitingTraining(request, traced)
         with self._changed:
             self._waiting.append(waiting)
         return waiting
 
-    def wait(self, waiting: WaitingTraining, cancel: threading.Event) -> DeviceReply:
-        """Return how a training ended.
+    def wait(
+        self, waiting: WaitingTraining, on_progress: RowCallback | None, cancel: threading.Event
+    ) -> DeviceReply:
+        """Return how a training ended; meanwhile tell the rows of its course.
 
         Raises:
             Interrupted: the run was stopped meanwhile.
         """
-        while not waiting.done.wait(_POLL_S):
-            if cancel.is_set():
+        tail = ProgressTail(waiting.request.job_dir / PROGRESS_FILE)
+        is_over = False
+        while not is_over:
+            is_over = waiting.done.wait(_POLL_S)
+            if on_progress is not None:
+                for row in tail.read_rows():
+                    on_progress(row)
+            if cancel.is_set() and (waiting.reply is None or waiting.reply.kind == "failed"):
                 self._say("stop")
                 raise Interrupted("the run was stopped")
         assert waiting.reply is not None
@@ -238,21 +313,27 @@ class DeviceQueue:
         """Train these side by side; each has an answer afterwards."""
         open_ = {str(item.request.job_dir): item for item in together}
         try:
-            self._start()
+            process = self._start()
+            clock = threading.Timer(together[0].request.limits.wall_s, process.kill)
+            clock.start()
             self._say(_make_request(together))
-            last = self._hear(open_)
+            last = self._hear(process, open_)
+            clock.cancel()
         except (OSError, ValidationError) as error:
             last = DeviceReply(kind="failed", message=f"{type(error).__name__}: {error}"[:4000])
         for item in open_.values():
             item.answer(last)
 
-    def _hear(self, open_: dict[str, WaitingTraining]) -> DeviceReply:
+    def _hear(
+        self, process: subprocess.Popen[str], open_: dict[str, WaitingTraining]
+    ) -> DeviceReply:
         """Answer trainings as they end; return what those are told that did not."""
-        assert self._process is not None
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
+        assert process.stdout is not None
+        for line in process.stdout:
             reply = DeviceReply.model_validate_json(line)
-            if reply.kind in ("done", "refused") and reply.job_dir in open_:
+            if reply.kind == "ready" and reply.notes:
+                self._tell(f"the process that has the GPU is not sealed: {reply.notes[0]}")
+            elif reply.kind in ("done", "refused") and reply.job_dir in open_:
                 open_.pop(reply.job_dir).answer(reply)
             elif reply.kind == "failed":
                 return reply
@@ -262,22 +343,23 @@ class DeviceQueue:
         said = self._log.read_text("utf-8", "replace")[-1000:].strip()
         return DeviceReply(kind="failed", message=clean_text(f"its process ended: {said}", 3000))
 
-    def _start(self) -> None:
+    def _start(self) -> subprocess.Popen[str]:
         """Start the process, where it is not there; its first word is heard with all others."""
         if self._process is not None and self._process.poll() is None:
-            return
+            return self._process
         self._forget_process()
         kept = {name: os.environ[name] for name in _OF_DEVICE if name in os.environ}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-s", "-P", "-m", "reward_agent.worker.device", self._device],
-                env={**select_allowed(os.environ), **kept},
+                [sys.executable, "-s", "-P", "-m", _PROCESS, self._device, *self._folders],
+                env={**select_allowed(os.environ), **kept, "TMPDIR": str(self._folders[0])},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
                 start_new_session=True,
             )
+        return self._process
 
     def _forget_process(self) -> None:
         """Close the pipes of a process that has ended."""
@@ -301,6 +383,7 @@ def _make_request(together: Sequence[WaitingTraining]) -> str:
         folder = item.request.job_dir
         (folder / RESULT_FILE).unlink(missing_ok=True)
         write_atomic(folder / JOB_FILE, item.job.model_dump_json(indent=1).encode())
-        assert item.program is not None
-        trainings.append(DeviceTraining(job=item.job, job_dir=str(folder), program=item.program))
+        program = item.traced.program
+        assert program is not None
+        trainings.append(DeviceTraining(job=item.job, job_dir=str(folder), program=program))
     return DeviceRequest(trainings=tuple(trainings)).model_dump_json()

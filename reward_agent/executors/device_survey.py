@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from reward_agent.errors import UsageError
@@ -79,11 +80,12 @@ def _find_missing() -> tuple[str, str] | None:
     return "mujoco-warp is not installed", "pip install 'reward-agent[gpu]'"
 
 
-def choose_device(wanted: str) -> str | None:
+def choose_device(wanted: str, tell: Callable[[str], None]) -> str | None:
     """Return PyTorch's name of the device that trainings run on; None: they run as ever.
 
     Args:
         wanted: ``cpu``, ``gpu``, ``auto``, or ``warp-cpu``: the GPU's way on a processor.
+        tell: is told why ``auto`` found none.
 
     Raises:
         UsageError: it is asked for, and this machine does not have it.
@@ -98,6 +100,7 @@ def choose_device(wanted: str) -> str | None:
     if not survey.lacks:
         return "cuda"
     if wanted == "auto":
+        tell(f"--device auto: {survey.lacks}; trainings run on the cores")
         return None
     raise UsageError(f"--device gpu: {survey.lacks}", survey.remedy)
 

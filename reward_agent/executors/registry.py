@@ -74,10 +74,14 @@ def make_places(
         UnknownNameError: there is no such executor.
         UsageError: what it needs is not installed, its cluster or the device cannot be used.
     """
-    chosen = choose_device(device)
+    chosen = choose_device(device, options.tell)
     if EXECUTORS.find(name).is_here:
         place: Place = EXECUTORS.load(name)(options.slots, mode, is_warm=is_warm)
-        return (DevicePlace(place, chosen, options.tell) if chosen else place), place
+        if chosen is None:
+            return place, place
+        is_required = device != "auto"
+        tell, folder = options.tell, options.folder
+        return DevicePlace(place, chosen, tell, folder, is_required=is_required), place
     if chosen is not None:
         raise UsageError(
             f"--device {device} trains on this machine, --executor {name} elsewhere",

@@ -103,6 +103,11 @@ class SlotExecutor:
         }
         self._cancel = threading.Event()
 
+    def takes_more(self, request: JobRequest) -> bool:
+        """Whether more trainings of this kind, beside it, cost next to nothing."""
+        ask = getattr(self._place, "takes_more", None)
+        return ask is not None and bool(ask(request, self._cancel))
+
     def map(
         self, requests: Sequence[JobRequest], on_progress: ProgressCallback | None = None
     ) -> list[JobExit]:

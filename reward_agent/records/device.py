@@ -50,7 +50,8 @@ class DeviceReply(Record):
         job_dir: of the training that is over.
         device: its name; of ``ready``.
         memory_mib: of the device, in all; of ``ready``.
-        notes: where the physics differs from what scores are measured on; of ``finished``.
+        notes: where the physics differs from what scores are measured on; of ``finished``. Of
+            ``ready``: what the process could not be sealed against.
         n_repeated: rollouts that were repeated, since contacts needed more room; of ``finished``.
         message: why not; of ``refused`` and ``failed``.
         remedy: what to do about it.

@@ -411,6 +411,7 @@ class PlaceSettings(ClusterSettings):
     device: Literal["cpu", "gpu", "auto", "warp-cpu"] = place_setting(
         "cpu",
         "what trains; gpu, experimental: a round as one batch; warp-cpu: the same without one",
+        from_run="cpu|gpu|auto|warp-cpu",
         in_folder="cpu|gpu|auto",
     )
     sandbox: Literal["strict", "default", "any", "off"] = place_setting(

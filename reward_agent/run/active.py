@@ -262,6 +262,7 @@ def count_spent(run: ActiveRun, **changes: object) -> RunRecord:
     record = before.model_copy(update=changes)
     known = sum(c.total_timesteps for c in run.store.list_finished())
     known += sum(_count_confirming(run, item) for item in record.confirmations)
+    known += _count_beside(run, record.confirmations)
     known += sum(trial.total_timesteps for trial in list_trials(run.store))
     own = read_optional(run.store.own_reward_dir / "training" / RESULT_FILE, TrainingResult)
     known += own.total_timesteps if own is not None else 0
@@ -281,6 +282,20 @@ def _count_confirming(run: ActiveRun, item: Confirmation) -> int:
     if item.evaluation is None:
         return 0
     return run.settings.steps if item.total_timesteps is None else item.total_timesteps
+
+
+def _count_beside(run: ActiveRun, confirmations: Sequence[Confirmation]) -> int:
+    """Return the env steps of other seeds than the search's own that no confirmation counts."""
+    counted = {(item.candidate, str(item.seed)) for item in confirmations}
+    steps = 0
+    for candidate in run.store.list_finished():
+        own = run.store.training_dir(candidate.iteration, candidate.id, run.settings.seed)
+        for folder in own.parent.glob("seed_*"):
+            seed = folder.name.removeprefix("seed_")
+            if folder != own and (candidate.id, seed) not in counted:
+                result = read_optional(folder / RESULT_FILE, TrainingResult)
+                steps += result.total_timesteps if result else 0
+    return steps
 
 
 def write_results(store: RunStore, record: RunRecord) -> None:

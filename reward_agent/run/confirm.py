@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import hypot, inf, sqrt
 from statistics import fmean, stdev
 
@@ -16,12 +17,11 @@ from reward_agent.run.active import ActiveRun
 from reward_agent.run.evaluate import evaluate_training
 from reward_agent.run.race import find_run_target, train_again
 from reward_agent.run.racing import Target
+from reward_agent.run.seats import FRESH_SEED
 from reward_agent.run.train import Entrant, Finish, make_entrant
 from reward_agent.threads import map_threads
 from reward_agent.types import Evaluation
 
-# Seeds of confirmations start here, above the run's own seed.
-FRESH_SEED = 100
 # Of the search's own training beside one with a fresh seed: it is why the program was chosen.
 SEARCH_WEIGHT = 0.5
 # Seeds beyond those that were asked for, where fresh ones contradict the search and leave it open.
@@ -59,9 +59,9 @@ def _is_confirmed(run: ActiveRun, candidate: Candidate, target: Target) -> bool:
 def _find_second(
     candidates: Iterable[Candidate], contradicted: str, target: Target
 ) -> Candidate | None:
-    """Return a program that no fresh seed was tried with and that came near the target."""
+    """Return a program that was not tried with fresh seeds and came near the target."""
     ranked = sorted(rank_candidates(candidates), key=_expect, reverse=True)
-    if not ranked or ranked[0].id == contradicted or ranked[0].fresh_scores:
+    if not ranked or ranked[0].id == contradicted or ranked[0].is_confirmed is not None:
         return None
     score = ranked[0].task_score or 0.0
     return ranked[0] if target.score > 0 and score >= NEAR * target.score else None
@@ -88,15 +88,30 @@ def _note_fresh(
     run: ActiveRun, best: Candidate, confirmations: Sequence[Confirmation], is_confirmed: bool
 ) -> None:
     """Write what fresh seeds scored into the record of the program's round."""
-    evaluations = [item.evaluation for item in confirmations]
-    scores = [item.task_score for item in evaluations if item and item.task_score is not None]
-    if tuple(scores) == best.fresh_scores:
+    scores = _list_fresh(confirmations)
+    if not scores or (scores == best.fresh_scores and best.is_confirmed is not None):
         return
-    noted = best.model_copy(update={"fresh_scores": tuple(scores), "is_confirmed": is_confirmed})
+    noted = best.model_copy(update={"fresh_scores": scores, "is_confirmed": is_confirmed})
     known = {c.id: noted if c.id == best.id else c for c in run.store.list_finished()}
     iteration = run.store.read_iteration(best.iteration)
     candidates = tuple(known[c.id] for c in iteration.candidates)
     run.store.write_iteration(iteration.model_copy(update={"candidates": candidates}))
+
+
+def score_beside(run: ActiveRun, candidate: Candidate, seeds: Sequence[int]) -> Candidate:
+    """Return a candidate with what the seeds scored that the race trained beside the search's own.
+
+    Of a training that was stopped they are left where they are.
+    """
+    if not seeds or candidate.total_timesteps < run.settings.steps:
+        return candidate
+    found = map_threads(len(seeds), lambda seed: _confirm_with_seed(run, [candidate], seed), seeds)
+    return candidate.model_copy(update={"fresh_scores": _list_fresh(chain(*found))})
+
+
+def _list_fresh(confirmations: Iterable[Confirmation]) -> tuple[float, ...]:
+    evaluations = [item.evaluation for item in confirmations]
+    return tuple(item.task_score for item in evaluations if item and item.task_score is not None)
 
 
 def confirm(
@@ -104,9 +119,9 @@ def confirm(
 ) -> list[Confirmation]:
     """Train one or two programs again, the search's best first; without a metric none.
 
-    Each is trained ``winner_seeds`` times. One that fresh seeds have plainly put behind the other
-    is trained no further; where they contradict the search and decide nothing, more follow, one
-    training at a time.
+    Each is trained ``winner_seeds`` times, or as often as the race has beside it. One that fresh
+    seeds have plainly put behind the other is trained no further; where they contradict the search
+    and decide nothing, more follow, one training at a time.
 
     Args:
         run: the run in progress.
@@ -133,8 +148,9 @@ def _list_open(
     Beyond what was asked for that is the one program of which least is known.
     """
     counts = {item.id: _count_seeds(item, confirmations) for item in candidates}
-    n_wanted = run.settings.winner_seeds
-    wanting = [item for item in candidates if counts[item.id] < n_wanted]
+    # What the race has trained beside is there.
+    wanted = {c.id: max(run.settings.winner_seeds, len(c.fresh_scores)) for c in candidates}
+    wanting = [item for item in candidates if counts[item.id] < wanted[item.id]]
     if len(candidates) < 2 or not confirmations:
         return wanting
     over_seeds = [OverSeeds.gather(item, confirmations) for item in candidates]
@@ -146,7 +162,7 @@ def _list_open(
     if is_decided or second.fresh <= first.fresh:
         return []
     errors = {item.id: own.error for item, own in zip(candidates, over_seeds, strict=True)}
-    more = [item for item in candidates if counts[item.id] < n_wanted + MORE_SEEDS]
+    more = [item for item in candidates if counts[item.id] < wanted[item.id] + MORE_SEEDS]
     return sorted(more, key=lambda item: errors[item.id])[-1:]
 
 

@@ -24,7 +24,7 @@ from reward_agent.records.outcomes import Outcome
 from reward_agent.records.store import Candidate, DraftRecord, Iteration, RunRecord
 from reward_agent.run.active import ActiveRun, update_run
 from reward_agent.run.behaviours import describe_robot
-from reward_agent.run.confirm import is_target_confirmed
+from reward_agent.run.confirm import is_target_confirmed, score_beside
 from reward_agent.run.draft import draft_all
 from reward_agent.run.edits import EDIT_IDEA, Edits
 from reward_agent.run.evaluate import evaluate_candidate
@@ -189,6 +189,7 @@ def _conclude_draft(
     if finish is not None and finish.result is not None and finish.result.snapshots:
         try:
             candidate = evaluate_candidate(run, candidate, finish.result, finish.course)
+            candidate = score_beside(run, candidate, finish.beside)
             if brief.baseline is not None:
                 compare_candidate(run, candidate, brief.baseline)
             return candidate

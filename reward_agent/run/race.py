@@ -8,11 +8,12 @@ are finished are read, and the next is chosen from all scores so far.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,14 @@ from reward_agent.run.racing import (
     make_policy,
     name_reached,
     name_stop,
+    pool_scores,
     read_course,
 )
+from reward_agent.run.seats import Seats
 from reward_agent.run.steering import SaidOfTrainings
 from reward_agent.run.train import Entrant, Finish, train_until
 from reward_agent.text import name_round
-from reward_agent.threads import collect
+from reward_agent.threads import collect, map_threads
 from reward_agent.types import TrainingResult
 
 # Makes the candidate of a person's n-th changed program, which begins with a policy, if any; None:
@@ -72,6 +75,7 @@ class Race:
         self._entrants: dict[str, Entrant] = {}
         self._standings: dict[str, Standing] = {}
         self._finishes: dict[str, Finish] = {}
+        self._seats = Seats(run, iteration)
         self._until: dict[str, int] = {}
         self._winner: str | None = None
         self._error: BaseException | None = None
@@ -197,6 +201,7 @@ class Race:
                 standings = [self._said.bound(item) for item in self._standings.values()]
                 name = self._choose(standings)
                 if name is not None:
+                    self._share_seats(self._standings[name], standings)
                     self._until[name] = self._find_stop(self._standings[name])
                     self._update(name, is_running=True)
                     return partial(self._take_slice, self._entrants[name], self._until[name])
@@ -215,6 +220,14 @@ class Race:
             name = self._policy.choose(racing, self._n_awaited)
         return name or self._said.choose(standings)
 
+    def _share_seats(self, chosen: Standing, standings: list[Standing]) -> None:
+        """Before the first second slice, let those that get one take the seats of the others."""
+        if chosen.steps == self._policy.stops[0]:
+            racing = [s for s in standings if not s.has_ended and s.name not in self._said.beside]
+            going_on = self._policy.thin_out(racing, 1)
+            best_first = sorted(going_on, key=lambda s: -s.score.mean if s.score else inf)
+            self._seats.share(standing.name for standing in best_first)
+
     def _find_stop(self, standing: Standing) -> int:
         """Return the env steps to which a training's next slice goes."""
         stops = self._policy.stops
@@ -225,19 +238,21 @@ class Race:
     def _take_slice(self, entrant: Entrant, stop: int) -> None:
         """Train and score up to a stop, or as far as the training is already."""
         standing = self._standings[entrant.candidate_id]
-        [finish] = train_until(self._run, [entrant], stop, in_race=True)
-        scores = dict(standing.scores)
+        seated = self._seats.list_entrants(entrant, stop)
+        finishes = train_until(self._run, seated, stop, in_race=True)
+        finish, scores = finishes[0], dict(standing.scores)
         if finish.result is not None and not finish.has_failed:
             for passed in self._policy.stops:
                 if standing.steps < passed <= max(stop, finish.result.total_timesteps):
-                    scores[passed] = self._evaluate(entrant, finish.result, passed)
+                    scores[passed] = self._evaluate(seated, finishes, passed)
             if stop > self._policy.stops[-1]:
                 scores[stop] = None
         has_reached = finish.result is not None and self._has_reached(
             entrant, finish.result, scores
         )
+        beside = tuple(seat.seed for seat in seated[1:])
         with self._changed:
-            self._finishes[entrant.candidate_id] = finish
+            self._finishes[entrant.candidate_id] = replace(finish, beside=beside)
             self._update(
                 entrant.candidate_id,
                 scores=scores,
@@ -255,12 +270,21 @@ class Race:
             self._run, entrant, result, scores, self._target
         )
 
-    def _evaluate(self, entrant: Entrant, result: TrainingResult, stop: int) -> RungScore | None:
-        """Score the policy at a stop; the whole training is evaluated more carefully later."""
+    def _evaluate(
+        self, seated: Sequence[Entrant], finishes: Sequence[Finish], stop: int
+    ) -> RungScore | None:
+        """Score a program's policies at a stop; a whole training is evaluated better later."""
         if stop == self._policy.stops[-1]:
             return None
-        score = evaluate_stop(self._run, entrant, result, stop)
-        self._run.notify(Scored(entrant.candidate_id, stop, score.mean if score else None))
+
+        def score_seat(seat: Entrant, finish: Finish) -> RungScore | None:
+            if finish.result is None or finish.has_failed:
+                return None
+            return evaluate_stop(self._run, seat, finish.result, stop)
+
+        pairs = zip(seated, finishes, strict=True)
+        score = pool_scores(map_threads(len(seated), lambda pair: score_seat(*pair), pairs))
+        self._run.notify(Scored(seated[0].candidate_id, stop, score.mean if score else None))
         return score
 
     def _update(self, name: str, **changes: Any) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import ceil, hypot, inf, isfinite, log, sqrt
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Literal
 
 from reward_agent.definitions.task import TaskSpec
@@ -66,6 +66,21 @@ class RungScore:
             return None
         low, high = evaluation.task_score_interval or (mean, mean)
         return cls(mean, low, high, evaluation.success_rate or 0.0, evaluation)
+
+
+def pool_scores(scores: Sequence[RungScore | None]) -> RungScore | None:
+    """Return what a program scores over its seeds, the search's own first, with its interval.
+
+    Of one seed it is the score itself; of more their mean, as sure as they agree.
+    """
+    known = [score for score in scores if score is not None]
+    if len(known) < 2:
+        return known[0] if known else None
+    means = [score.mean for score in known]
+    mean, spread = fmean(means), 2 * stdev(means) / sqrt(len(means))
+    success = fmean(score.success for score in known)
+    first = scores[0].evaluation if scores[0] is not None else None
+    return RungScore(mean, mean - spread, mean + spread, success, first)
 
 
 @dataclass(frozen=True)
@@ -167,6 +182,10 @@ class RacingPolicy:
         """
         return next((s.name for s in _list_ready(standings, self.stops[-1])), None)
 
+    def thin_out(self, racing: Sequence[Standing], number: int) -> list[Standing]:
+        """Return who goes on after so many slices, of those that have had them: here all."""
+        return list(racing)
+
 
 @dataclass(frozen=True)
 class SuccessiveHalving(RacingPolicy):
@@ -193,19 +212,23 @@ class SuccessiveHalving(RacingPolicy):
     def choose(self, standings: Sequence[Standing], n_awaited: int) -> str | None:
         """Name one that has not reached the stop up to which its scores carry it."""
         racing = [s for s in standings if not s.has_ended]
-        n_slices = len(self.stops)
         for number, stop in enumerate(self.stops[:-1], 1):
             ready = _list_ready(racing, stop)
             if ready:
                 return ready[0].name
             if n_awaited or any(s.steps < stop for s in racing):
                 return None
-            courses = {s.name: s.list_scores(stop) for s in racing}
-            n_kept = max(LEAST_KEPT, ceil(max(self.n_candidates, n_slices) / (number + 1)))
-            precedents = {s.name: s.find_precedent(stop) for s in racing}
-            going_on = choose_survivors(courses, n_kept, n_slices - number, precedents)
-            racing = [s for s in racing if s.name in going_on]
+            racing = self.thin_out(racing, number)
         return next((s.name for s in _list_ready(racing, self.stops[-1])), None)
+
+    def thin_out(self, racing: Sequence[Standing], number: int) -> list[Standing]:
+        """Return who goes on after so many slices, in order of entry."""
+        stop, n_slices = self.stops[number - 1], len(self.stops)
+        courses = {s.name: s.list_scores(stop) for s in racing}
+        n_kept = max(LEAST_KEPT, ceil(max(self.n_candidates, n_slices) / (number + 1)))
+        precedents = {s.name: s.find_precedent(stop) for s in racing}
+        going_on = choose_survivors(courses, n_kept, n_slices - number, precedents)
+        return [s for s in racing if s.name in going_on]
 
 
 @dataclass(frozen=True)

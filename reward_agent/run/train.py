@@ -48,11 +48,15 @@ def make_entrant(store: RunStore, iteration: int, candidate_id: str, seed: int) 
 
 @dataclass(frozen=True)
 class Finish:
-    """How one training ended, what it left, and what was evaluated on the way, oldest first."""
+    """How one training ended, what it left, and what was evaluated on the way, oldest first.
+
+    ``beside`` are the seeds with which its program was trained as far as it was.
+    """
 
     outcome: Outcome
     result: TrainingResult | None
     course: tuple[Evaluation, ...] = ()
+    beside: tuple[int, ...] = ()
 
     @property
     def has_failed(self) -> bool:
@@ -73,19 +77,7 @@ def train_until(
     In a race a person may steer them, and some of their episodes are recorded, to tell what
     exploration met.
     """
-    requests = [
-        make_training(
-            run,
-            entrant.program,
-            entrant.training_dir,
-            entrant.seed,
-            until=until,
-            initial=read_initial_policy(entrant.candidate_dir),
-            states=read_states(entrant.candidate_dir.parents[1]),
-            is_recorded=in_race,
-        )
-        for entrant in entrants
-    ]
+    requests = [request_training(run, item, until, is_recorded=in_race) for item in entrants]
     by_dir = {entrant.training_dir: entrant for entrant in entrants}
 
     def report(request: JobRequest, row: dict[str, float]) -> None:
@@ -98,6 +90,22 @@ def train_until(
     for entrant, finish in zip(entrants, finishes, strict=True):
         run.notify(TrainedUntil(entrant.candidate_id, entrant.seed, until, finish.outcome))
     return finishes
+
+
+def request_training(
+    run: ActiveRun, entrant: Entrant, until: int, *, is_recorded: bool = False
+) -> JobRequest:
+    """Return the job of an entrant's training; see ``make_training``."""
+    return make_training(
+        run,
+        entrant.program,
+        entrant.training_dir,
+        entrant.seed,
+        until=until,
+        initial=read_initial_policy(entrant.candidate_dir),
+        states=read_states(entrant.candidate_dir.parents[1]),
+        is_recorded=is_recorded,
+    )
 
 
 def make_training(

@@ -83,6 +83,8 @@ FATAL_CALLS = """
     perf_event_open 298/241 io_uring_setup 425/425 io_uring_enter 426/426
     io_uring_register 427/427 kexec_load 246/104 init_module 175/105 finit_module 313/273
     delete_module 176/106 open_by_handle_at 304/265"""
+# Without these there is no network.
+_NETWORK = "socket 41/198 io_uring_setup 425/425"
 # The C library has no name for it.
 _SECCOMP = (317, 277)
 
@@ -99,6 +101,7 @@ class Architecture:
         free: numbers that are allowed whatever their arguments.
         guarded: numbers that are allowed with some arguments, by name.
         fatal: numbers that end the process.
+        network: numbers without which there is no network.
         seccomp: number of the call that installs a filter for all threads.
     """
 
@@ -106,6 +109,7 @@ class Architecture:
     free: tuple[int, ...]
     guarded: dict[str, int]
     fatal: tuple[int, ...]
+    network: tuple[int, ...]
     seccomp: int
 
 
@@ -127,6 +131,7 @@ def make_architecture(machine: str) -> Architecture | None:
         free=tuple(parse_numbers(" ".join(_FREE.values()), column).values()),
         guarded=parse_numbers(_GUARDED, column),
         fatal=tuple(parse_numbers(FATAL_CALLS, column).values()),
+        network=tuple(parse_numbers(_NETWORK, column).values()),
         seccomp=_SECCOMP[column],
     )
 
@@ -195,15 +200,7 @@ def _guard_open(flags_index: int) -> tuple[Argument, ...]:
 
 def make_program(arch: Architecture, guards: dict[str, tuple[Argument, ...]]) -> bytes:
     """Assemble the filter."""
-    program: list[Instruction] = [
-        (_LOAD, 0, 0, _ARCH_AT),
-        (_IF_EQUAL, 1, 0, arch.audit),
-        (_RETURN, 0, 0, _KILL),
-        (_LOAD, 0, 0, _NUMBER_AT),
-        # The x32 numbers of x86-64 are a second door to every call.
-        (_IF_AT_LEAST, 0, 1, _X32_BIT),
-        (_RETURN, 0, 0, _KILL),
-    ]
+    program = _load_number(arch)
     for number in arch.free:
         program += [(_IF_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
     for name, arguments in guards.items():
@@ -217,6 +214,31 @@ def make_program(arch: Architecture, guards: dict[str, tuple[Argument, ...]]) ->
         (_RETURN, 0, 0, _ERRNO | errno.ENOSYS),
         (_RETURN, 0, 0, _ERRNO | errno.EPERM),
     ]
+    return _pack(program)
+
+
+def make_offline_program(arch: Architecture) -> bytes:
+    """Assemble a filter that takes the network alone."""
+    program = _load_number(arch)
+    for number in arch.network:
+        program += [(_IF_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERRNO | errno.EPERM)]
+    return _pack([*program, (_RETURN, 0, 0, _ALLOW)])
+
+
+def _load_number(arch: Architecture) -> list[Instruction]:
+    """Return how a filter begins: with the number of a call of this architecture."""
+    return [
+        (_LOAD, 0, 0, _ARCH_AT),
+        (_IF_EQUAL, 1, 0, arch.audit),
+        (_RETURN, 0, 0, _KILL),
+        (_LOAD, 0, 0, _NUMBER_AT),
+        # The x32 numbers of x86-64 are a second door to every call.
+        (_IF_AT_LEAST, 0, 1, _X32_BIT),
+        (_RETURN, 0, 0, _KILL),
+    ]
+
+
+def _pack(program: list[Instruction]) -> bytes:
     return b"".join(struct.pack("<HBBI", *instruction) for instruction in program)
 
 

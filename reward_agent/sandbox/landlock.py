@@ -30,6 +30,8 @@ READ = READ_FILE | READ_DIR
 RUN = READ | EXECUTE
 # No links, pipes, sockets or devices: each could make a reader outside do the child's work.
 CHANGE = READ | WRITE_FILE | TRUNCATE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | REFER
+# All that changes something.
+WRITES = ~(RUN | IOCTL_DEV)
 DEVICE = READ_FILE | WRITE_FILE | IOCTL_DEV | READ_DIR
 _RIGHTS_OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 
@@ -191,15 +193,15 @@ def read_abi() -> int:
         return 0
 
 
-def restrict_files(rules: list[FileRule], abi: int) -> None:
-    """Deny this thread, and all that it starts, every file right that no rule gives.
+def restrict_files(rules: list[FileRule], abi: int, rights: int = -1) -> None:
+    """Deny this thread, and all that it starts, every one of these rights that no rule gives.
 
     Paths that do not exist are skipped. ``no_new_privs`` must be set before.
 
     Raises:
         OSError: the kernel refuses.
     """
-    handled = (1 << _N_RIGHTS.get(abi, _N_RIGHTS_NEWEST)) - 1
+    handled = ((1 << _N_RIGHTS.get(abi, _N_RIGHTS_NEWEST)) - 1) & rights
     words = [handled]
     if abi >= _TCP_FROM_ABI:
         words.append(_TCP_RIGHTS)

@@ -23,6 +23,7 @@ from reward_agent.sandbox.filter import (
     find_architecture,
     install_program,
     make_guards,
+    make_offline_program,
     make_program,
 )
 from reward_agent.sandbox.isolation import (
@@ -32,7 +33,15 @@ from reward_agent.sandbox.isolation import (
     SealReport,
     is_accepted,
 )
-from reward_agent.sandbox.landlock import find_file_rules, read_abi, restrict_files
+from reward_agent.sandbox.landlock import (
+    CHANGE,
+    WRITE_FILE,
+    WRITES,
+    FileRule,
+    find_file_rules,
+    read_abi,
+    restrict_files,
+)
 from reward_agent.sandbox.namespaces import enter_private_root
 
 _MIB = 2**20
@@ -180,6 +189,29 @@ class Seal:
         except OSError:  # run by hand: it is there to be read from
             print(f"sandbox: {text}", file=sys.stderr)
         os.close(self._report_to)
+
+
+def confine_device(folders: Sequence[Path]) -> list[str]:
+    """Take the network, and all writing but in some folders, from a process that has a GPU.
+
+    What it has opened already stays open, as the driver is; files can be read. It loads no
+    generated code.
+
+    Returns:
+        What could not be taken here; nothing if all was.
+    """
+    abi, arch = read_abi(), find_architecture()
+    if not abi or arch is None:
+        return ["this machine has no Landlock, or no table of system calls"]
+    rules = [FileRule(folder, CHANGE) for folder in folders]
+    rules += [FileRule(Path(name), WRITE_FILE) for name in ("/dev", "/proc/self")]
+    try:
+        call_c("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        restrict_files(rules, abi, WRITES)
+        install_program(arch, make_offline_program(arch))
+    except OSError as error:
+        return [str(error)]
+    return []
 
 
 def _apply_limits(limits: Limits) -> None:

@@ -1,9 +1,10 @@
 """The process that has a GPU: trains rounds of traced programs, and loads no generated code.
 
-``python -m reward_agent.worker.device DEVICE`` speaks ``records.device`` over its standard input
-and output. A program comes as a list of operations, is verified, and run by ``device.program``; the
-folder of each training then holds what ``worker.train`` would have left there, so that whoever
-scores, races and reports does not see the difference.
+``python -m reward_agent.worker.device DEVICE FOLDER …`` speaks ``records.device`` over its standard
+input and output, and once it has the device writes in these folders alone. A program comes as a
+list of operations, is verified, and run by ``device.program``; the folder of each training then
+holds what ``worker.train`` would have left there, so that whoever scores, races and reports does
+not see the difference.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TextIO
 
 import torch
+import warp as wp
 
 from reward_agent.definitions.learner import PPOSettings
 from reward_agent.device.fitness import find_training_obstacle
@@ -34,6 +37,7 @@ from reward_agent.learning.trainer import TrainingRecord
 from reward_agent.records.device import DeviceReply, DeviceRequest, DeviceTraining
 from reward_agent.records.job import INITIAL_POLICY_FILE, RESULT_FILE
 from reward_agent.rewards.contract import ContractError
+from reward_agent.sandbox.seal import confine_device
 from reward_agent.types import FINISHED, TimeUse, WorkOutcome, name_failure
 
 # Fewer launches than today's 16 worlds need, and no less learned: distance, m, of two recorded
@@ -264,19 +268,21 @@ class Lines:
         return iter(self._lines.get, None)
 
 
-def serve(device: str, pipe: TextIO, answers: TextIO) -> None:
-    """Answer requests until the pipe ends."""
+def serve(device: str, pipe: TextIO, answers: TextIO, folders: Sequence[Path] = ()) -> None:
+    """Answer requests until the pipe ends; with folders, sealed but for these."""
 
     def tell(reply: DeviceReply) -> None:
         answers.write(reply.model_dump_json(exclude_defaults=True) + "\n")
         answers.flush()
 
-    lines = Lines(pipe)
     try:
-        tell(describe_device(device))
+        ready = describe_device(device)
+        gaps = confine_device([*folders, *find_caches()]) if folders else []
+        tell(ready.model_copy(update={"notes": tuple(gaps)}))
     except RewardAgentError as error:
         tell(DeviceReply(kind="failed", message=error.message, remedy=error.remedy))
         return
+    lines = Lines(pipe)
     for asked in lines:
 
         def is_stopped(then: int = asked.n_stops) -> bool:
@@ -297,19 +303,32 @@ def describe_device(device: str) -> DeviceReply:
     Raises:
         DataError: there is no such device.
     """
+    wp.init()
     if not device.startswith("cuda"):
         return DeviceReply(kind="ready", device="CPU, by Warp")
     if not torch.cuda.is_available():
         raise DataError("PyTorch finds no GPU", "install its driver, or train with --device cpu")
+    # What the driver opens is open from now on.
+    torch.zeros(1, device=device)
     facts = torch.cuda.get_device_properties(torch.device(device))
     return DeviceReply(kind="ready", device=facts.name, memory_mib=facts.total_memory // 2**20)
+
+
+def find_caches() -> list[Path]:
+    """Return where kernels that were compiled are kept."""
+    folders = [Path(wp.config.kernel_cache_dir), Path("~/.nv/ComputeCache").expanduser()]
+    for folder in folders:
+        with suppress(OSError):  # they are compiled anew
+            folder.mkdir(parents=True, exist_ok=True)
+    return folders
 
 
 def main() -> int:
     """Serve on standard input and output; what else is printed goes to standard error."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    serve(sys.argv[1] if len(sys.argv) > 1 else "cuda", sys.stdin, answers)
+    device, *folders = sys.argv[1:] or ["cuda"]
+    serve(device, sys.stdin, answers, [Path(folder) for folder in folders])
     return 0
 
 

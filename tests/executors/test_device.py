@@ -30,6 +30,9 @@ CHOOSING = SPEED.replace(
 TOOL = "#!/bin/sh\necho '{}'\n"
 
 
+def ignore(_: str) -> None: ...
+
+
 @pytest.fixture
 def driver(tmp_path: Path, monkeypatch):
     """Put an ``nvidia-smi`` on the path that says something."""
@@ -62,16 +65,18 @@ def make_request(folder: Path, source: str = SPEED, **changes) -> JobRequest:
 def test_without_a_driver_a_gpu_is_refused_with_what_to_do(monkeypatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(UsageError, match="no NVIDIA driver") as caught:
-        choose_device("gpu")
+        choose_device("gpu", ignore)
     assert "--device cpu" in caught.value.remedy
-    assert choose_device("auto") is None
-    assert choose_device("cpu") is None
+    said: list[str] = []
+    assert choose_device("auto", said.append) is None
+    assert said == ["--device auto: no NVIDIA driver answers here; trainings run on the cores"]
+    assert choose_device("cpu", ignore) is None
 
 
 def test_what_the_driver_tells_is_told(driver) -> None:
     pytest.importorskip("mujoco_warp")
     driver("NVIDIA H100 80GB HBM3, 580.65.06, 81559")
-    assert choose_device("gpu") == choose_device("auto") == "cuda"
+    assert choose_device("gpu", ignore) == choose_device("auto", ignore) == "cuda"
     assert "H100 80GB HBM3, driver 580.65.06, 81,559 MiB" in describe_survey(survey_device())
 
 
@@ -79,8 +84,8 @@ def test_a_gpu_with_too_little_memory_is_refused(driver) -> None:
     pytest.importorskip("mujoco_warp")
     driver("GeForce GT 1030, 580.65.06, 2048")
     with pytest.raises(UsageError, match="2,048 MiB"):
-        choose_device("gpu")
-    assert choose_device("auto") is None
+        choose_device("gpu", ignore)
+    assert choose_device("auto", ignore) is None
 
 
 def test_words_that_are_no_gpu_are_none(driver) -> None:
@@ -92,7 +97,7 @@ def test_words_that_are_no_gpu_are_none(driver) -> None:
 def test_a_gpu_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
     pytest.importorskip("mujoco_warp")
     place = LocalPlace(1, "default")
-    device = DevicePlace(place, "cuda", lambda _: None)
+    device = DevicePlace(place, "cuda", ignore, tmp_path)
     try:
         with pytest.raises(EnvironmentFailure, match="PyTorch finds no GPU"):
             device.run(make_request(tmp_path / "a"), None, threading.Event())
@@ -106,19 +111,67 @@ def test_a_round_trains_together_and_what_cannot_trains_on_the_cores(tmp_path: P
     pytest.importorskip("mujoco_warp")
     said: list[str] = []
     place = LocalPlace(1, "default")
-    executor = SlotExecutor(DevicePlace(place, "cpu", said.append), home=place)
+    executor = SlotExecutor(DevicePlace(place, "cpu", said.append, tmp_path), home=place)
     requests = [
         make_request(tmp_path / "a"),
         make_request(tmp_path / "b", seed=1),
         make_request(tmp_path / "c", CHOOSING),
     ]
+    rows: list[tuple[JobRequest, dict[str, float]]] = []
     try:
-        exits = executor.map(requests)
+        exits = executor.map(requests, lambda *row: rows.append(row))
     finally:
         executor.close()
     results = [job_exit.result for job_exit in exits]
     assert [type(result) for result in results] == [TrainingResult] * 3, exits
     assert [result.outcome.kind for result in results] == ["finished"] * 3
     assert len(said) == 1
+    told = {request.job_dir.name for request, row in rows if row["total_timesteps"] == 2048}
+    assert told == {"a", "b", "c"}
     assert "trains on the CPU: line 3 of the program decides by the numbers" in said[0]
     assert all((request.job_dir / results[0].snapshots[-1].file).is_file() for request in requests)
+
+
+@pytest.mark.long
+def test_a_device_that_fails_leaves_its_trainings_to_the_cores_where_it_may(tmp_path: Path) -> None:
+    pytest.importorskip("mujoco_warp")
+    said: list[str] = []
+    place = LocalPlace(1, "default")
+    device = DevicePlace(place, "cuda", said.append, tmp_path, is_required=False)
+    executor = SlotExecutor(device, home=place)
+    request = make_request(tmp_path / "a")
+    try:
+        assert executor.takes_more(request)
+        [job_exit] = executor.map([request])
+        assert not executor.takes_more(request)
+    finally:
+        executor.close()
+    assert isinstance(job_exit.result, TrainingResult)
+    assert job_exit.result.outcome.kind == "finished"
+    [line] = said
+    assert "the GPU: PyTorch finds no GPU" in line
+    assert "trainings go on on the CPU" in line
+
+
+@pytest.mark.gpu
+def test_a_process_that_is_killed_loses_no_slice_that_it_had_trained(tmp_path: Path) -> None:
+    pytest.importorskip("mujoco_warp")
+    said: list[str] = []
+    place = LocalPlace(1, "default")
+    device = DevicePlace(place, "cpu", said.append, tmp_path, is_required=False)
+    executor = SlotExecutor(device, home=place)
+    try:
+        [first] = executor.map([make_request(tmp_path / "a", until_timesteps=1024)])
+        assert device._queue._process is not None
+        device._queue._process.kill()
+        again = make_request(tmp_path / "b")
+        folder = tmp_path / "a"
+        [second] = executor.map([JobRequest(again.job, folder, again.limits)])
+    finally:
+        executor.close()
+    assert first.result.total_timesteps == 1024
+    assert second.result.total_timesteps == 2048
+    assert [s.total_timesteps for s in second.result.snapshots][:1] == [
+        s.total_timesteps for s in first.result.snapshots
+    ][:1]
+    assert not said or "the GPU: its process ended" in said[0]
