@@ -17,10 +17,10 @@ from reward_agent.records.settings import RunSettings
 from reward_agent.report.beside import read_untrained
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, copy_into
+from reward_agent.run.confirm import train_again
 from reward_agent.run.drawing import MAX_FILM_BYTES, draw, film
 from reward_agent.run.estimate import trains_own_reward
 from reward_agent.run.evaluate import evaluate_training
-from reward_agent.run.race import train_again
 from reward_agent.run.seats import FRESH_SEED
 from reward_agent.run.train import Entrant
 from reward_agent.types import RewardProgram

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from math import hypot, inf, sqrt
 from statistics import fmean, stdev
 
 from reward_agent.errors import DataError
+from reward_agent.records.disk import read_optional
 from reward_agent.records.events import Confirming
+from reward_agent.records.job import RESULT_FILE
 from reward_agent.records.outcomes import Outcome
 from reward_agent.records.scoring_jobs import EvaluateResult
 from reward_agent.records.store import Candidate, Confirmation, rank_candidates
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.evaluate import evaluate_training
-from reward_agent.run.race import find_run_target, train_again
-from reward_agent.run.racing import Target
+from reward_agent.run.race import evaluate_stop, find_run_target, is_reached
+from reward_agent.run.racing import Standing, Target, make_policy, name_reached
 from reward_agent.run.seats import FRESH_SEED
-from reward_agent.run.train import Entrant, Finish, make_entrant
+from reward_agent.run.train import Entrant, Finish, make_entrant, train_until
 from reward_agent.threads import map_threads
-from reward_agent.types import Evaluation
+from reward_agent.types import Evaluation, TrainingResult
 
 # Of the search's own training beside one with a fresh seed: it is why the program was chosen.
 SEARCH_WEIGHT = 0.5
@@ -101,12 +103,19 @@ def _note_fresh(
 def score_beside(run: ActiveRun, candidate: Candidate, seeds: Sequence[int]) -> Candidate:
     """Return a candidate with what the seeds scored that the race trained beside the search's own.
 
-    Of a training that was stopped they are left where they are.
+    Those that were stopped before the end are left where they are.
     """
-    if not seeds or candidate.total_timesteps < run.settings.steps:
+    whole = [seed for seed in seeds if _is_whole(run, candidate, seed)]
+    if not whole or candidate.total_timesteps < run.settings.steps:
         return candidate
-    found = map_threads(len(seeds), lambda seed: _confirm_with_seed(run, [candidate], seed), seeds)
+    found = map_threads(len(whole), lambda seed: _confirm_with_seed(run, [candidate], seed), whole)
     return candidate.model_copy(update={"fresh_scores": _list_fresh(chain(*found))})
+
+
+def _is_whole(run: ActiveRun, candidate: Candidate, seed: int) -> bool:
+    folder = run.store.training_dir(candidate.iteration, candidate.id, seed)
+    result = read_optional(folder / RESULT_FILE, TrainingResult)
+    return result is not None and result.total_timesteps >= run.settings.steps
 
 
 def _list_fresh(confirmations: Iterable[Confirmation]) -> tuple[float, ...]:
@@ -168,6 +177,23 @@ def _list_open(
 
 def _count_seeds(candidate: Candidate, confirmations: Iterable[Confirmation]) -> int:
     return sum(item.candidate == candidate.id for item in confirmations)
+
+
+def train_again(run: ActiveRun, entrant: Entrant) -> Finish:
+    """Train a program by itself, to the end or until it holds the target."""
+    target = find_run_target(run)
+    stops = make_policy("none", run.settings.steps, 1, watched=target is not None).stops
+    standing = Standing(entrant.candidate_id)
+    for stop in stops:
+        [finish] = train_until(run, [entrant], stop)
+        if target is None or stop == stops[-1] or finish.has_failed or finish.result is None:
+            break
+        scores = {**standing.scores, stop: evaluate_stop(run, entrant, finish.result, stop)}
+        standing = replace(standing, scores=scores)
+        if is_reached(run, entrant, finish.result, scores, target):
+            finish = replace(finish, outcome=name_reached(target, run.task.unit, stop))
+            break
+    return replace(finish, course=standing.course)
 
 
 def _confirm_with_seed(

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +200,6 @@ class Race:
                 standings = [self._said.bound(item) for item in self._standings.values()]
                 name = self._choose(standings)
                 if name is not None:
-                    self._share_seats(self._standings[name], standings)
                     self._until[name] = self._find_stop(self._standings[name])
                     self._update(name, is_running=True)
                     return partial(self._take_slice, self._entrants[name], self._until[name])
@@ -218,15 +216,9 @@ class Race:
         if self._winner is None:
             racing = [item for item in standings if item.name not in self._said.beside]
             name = self._policy.choose(racing, self._n_awaited)
+            if name and self._standings[name].steps == self._policy.stops[0]:
+                self._seats.share(self._policy, racing)
         return name or self._said.choose(standings)
-
-    def _share_seats(self, chosen: Standing, standings: list[Standing]) -> None:
-        """Before the first second slice, let those that get one take the seats of the others."""
-        if chosen.steps == self._policy.stops[0]:
-            racing = [s for s in standings if not s.has_ended and s.name not in self._said.beside]
-            going_on = self._policy.thin_out(racing, 1)
-            best_first = sorted(going_on, key=lambda s: -s.score.mean if s.score else inf)
-            self._seats.share(standing.name for standing in best_first)
 
     def _find_stop(self, standing: Standing) -> int:
         """Return the env steps to which a training's next slice goes."""
@@ -250,9 +242,8 @@ class Race:
         has_reached = finish.result is not None and self._has_reached(
             entrant, finish.result, scores
         )
-        beside = tuple(seat.seed for seat in seated[1:])
         with self._changed:
-            self._finishes[entrant.candidate_id] = replace(finish, beside=beside)
+            self._finishes[entrant.candidate_id] = finish
             self._update(
                 entrant.candidate_id,
                 scores=scores,
@@ -273,17 +264,13 @@ class Race:
     def _evaluate(
         self, seated: Sequence[Entrant], finishes: Sequence[Finish], stop: int
     ) -> RungScore | None:
-        """Score a program's policies at a stop; a whole training is evaluated better later."""
+        """Score the policies at a stop; whole trainings are evaluated more carefully later."""
         if stop == self._policy.stops[-1]:
             return None
-
-        def score_seat(seat: Entrant, finish: Finish) -> RungScore | None:
-            if finish.result is None or finish.has_failed:
-                return None
-            return evaluate_stop(self._run, seat, finish.result, stop)
-
-        pairs = zip(seated, finishes, strict=True)
-        score = pool_scores(map_threads(len(seated), lambda pair: score_seat(*pair), pairs))
+        known = [(s, f.result) for s, f in zip(seated, finishes, strict=True) if not f.has_failed]
+        score = pool_scores(
+            map_threads(len(known), lambda one: evaluate_stop(self._run, *one, stop), known)
+        )
         self._run.notify(Scored(seated[0].candidate_id, stop, score.mean if score else None))
         return score
 
@@ -293,7 +280,7 @@ class Race:
     def _name_end(self, name: str, finish: Finish) -> Finish:
         """Say whether a training went to the end, and why not."""
         standing, unit = self._standings[name], self._run.task.unit
-        finish = replace(finish, course=standing.course)
+        finish = replace(finish, course=standing.course, beside=self._seats.list_fresh(name))
         if finish.has_failed or finish.is_cut:
             return finish
         if name == self._winner and self._target is not None:
@@ -324,23 +311,6 @@ def find_run_target(run: ActiveRun) -> Target | None:
     return find_target(run.settings, run.task) if run.metric.source else None
 
 
-def train_again(run: ActiveRun, entrant: Entrant) -> Finish:
-    """Train a program by itself, to the end or until it holds the target."""
-    target = find_run_target(run)
-    stops = make_policy("none", run.settings.steps, 1, watched=target is not None).stops
-    standing = Standing(entrant.candidate_id)
-    for stop in stops:
-        [finish] = train_until(run, [entrant], stop)
-        if target is None or stop == stops[-1] or finish.has_failed or finish.result is None:
-            break
-        scores = {**standing.scores, stop: evaluate_stop(run, entrant, finish.result, stop)}
-        standing = replace(standing, scores=scores)
-        if is_reached(run, entrant, finish.result, scores, target):
-            finish = replace(finish, outcome=name_reached(target, run.task.unit, stop))
-            break
-    return replace(finish, course=standing.course)
-
-
 def is_reached(
     run: ActiveRun,
     entrant: Entrant,
@@ -359,10 +329,16 @@ def is_reached(
 
 
 def evaluate_stop(
-    run: ActiveRun, entrant: Entrant, result: TrainingResult, stop: int, *, is_fresh: bool = False
+    run: ActiveRun,
+    entrant: Entrant,
+    result: TrainingResult | None,
+    stop: int,
+    *,
+    is_fresh: bool = False,
 ) -> RungScore | None:
     """Score the policy that a training had at a stop; None where there is none to score."""
-    snapshots = [item for item in result.snapshots if item.total_timesteps >= stop]
+    kept = result.snapshots if result else ()
+    snapshots = [item for item in kept if item.total_timesteps >= stop]
     if not snapshots:
         return None
     try:

@@ -9,9 +9,11 @@ begins at nothing holds up those beside it, since all of a device take each step
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import inf
 
 from reward_agent.device.seats import share_seats
 from reward_agent.run.active import ActiveRun
+from reward_agent.run.racing import RacingPolicy, Standing
 from reward_agent.run.train import Entrant, make_entrant, request_training
 
 # Seeds beside the search's own, and of confirmations, start here above the run's own seed.
@@ -44,13 +46,15 @@ class Seats:
         """Return the seeds of a program beside the search's own."""
         return tuple(self._seeds.get(name, ())[1:])
 
-    def share(self, survivors: Iterable[str]) -> None:
-        """Let those that go on, the best first, take the seats of those that do not: once."""
+    def share(self, policy: RacingPolicy, standings: Iterable[Standing]) -> None:
+        """Let those that go on after the first slice take the seats of those that do not: once."""
         if self._is_shared:
             return
         self._is_shared = True
         n_seats = sum(map(len, self._seeds.values()))
-        staying = {name: self._seeds[name] for name in survivors if name in self._seeds}
+        survivors = policy.thin_out([item for item in standings if not item.has_ended], 1)
+        best_first = sorted(survivors, key=lambda s: -s.score.mean if s.score else inf)
+        staying = {s.name: self._seeds[s.name] for s in best_first if s.name in self._seeds}
         for name, new in share_seats(staying, n_seats, self._first).items():
             self._seeds[name] += new
 

@@ -14,7 +14,13 @@ from reward_agent.executors import slots
 from reward_agent.records.store import load_run
 from reward_agent.records.training_jobs import TrainJob
 from reward_agent.run import seats as seats_module
-from reward_agent.run.racing import RungScore, Standing, SuccessiveHalving, pool_scores
+from reward_agent.run.racing import (
+    RacingPolicy,
+    RungScore,
+    Standing,
+    SuccessiveHalving,
+    pool_scores,
+)
 from reward_agent.run.seats import Seats
 
 PROGRAM = """```python
@@ -55,11 +61,15 @@ def test_who_goes_on_takes_the_seats_of_who_was_stopped_once(monkeypatch) -> Non
     seats = make_seats(monkeypatch, 2)
     for name in "abc":
         enter(seats, name)
-    seats.share(["b", "a"])
+    standings = [
+        Standing(name, {10: RungScore(mean, mean, mean)}, has_ended=name == "c")
+        for name, mean in (("a", 1.0), ("b", 2.0), ("c", 3.0))
+    ]
+    seats.share(RacingPolicy((10, 20)), standings)
     assert enter(seats, "b") == [7, 107, 108, 109, 110]
     assert enter(seats, "a") == [7, 107, 108, 109]
     assert enter(seats, "c") == [7, 107, 108]
-    seats.share(["b"])
+    seats.share(RacingPolicy((10, 20)), standings[:1])
     assert enter(seats, "b") == [7, 107, 108, 109, 110]
 
 
