@@ -27,7 +27,7 @@ from reward_agent.run.resume import take_up
 # What a stranger would have a run decide.
 HOSTILE: dict[str, Any] = {
     "provider": "openai", "model": "dear", "base_url": "http://127.0.0.1:9/v1", "cache": "off",
-    "executor": "slurm", "ray_address": "evil:10001", "python": "/tmp/evil/python", "job_cpus": 99, "job_gpus": 8.0, "slots": 64, "device": "gpu",
+    "executor": "slurm", "ray_address": "evil:10001", "python": "/tmp/evil/python", "job_cpus": 99, "job_gpus": 8.0, "slots": 64, "device": "cuda:7",
     "sandbox": "off", "training_timeout_s": 1e9, "memory_mib": 10**9, "trust_config": True,
     "critic_model": {"provider": "openai"}, "analyzer_model": {"base_url": "http://127.0.0.1:9/v1"},
     "judge_model": {"model": "dear"}, "headers": {"X-To": "evil"}, "body": {"tools": "all"},
@@ -81,6 +81,22 @@ def test_every_personal_setting_is_tried_here() -> None:
 def test_no_setting_of_the_person_comes_from_a_run(name: str, tmp_path: Path) -> None:
     settings = decide(make_store(tmp_path, **{name: HOSTILE[name]}))
     assert getattr(settings, name) == getattr(RunSettings(), name)
+
+
+@pytest.mark.parametrize(
+    ("made_with", "options", "device"),
+    [
+        ("auto", {}, "auto"),
+        ("gpu", {}, "auto"),  # it need not be on this machine
+        ("gpu", {"device": "gpu"}, "gpu"),
+        ("gpu", {"device": "cpu"}, "cpu"),
+        ("warp-cpu", {}, "warp-cpu"),
+    ],
+)
+def test_what_a_run_trained_on_goes_on_where_it_is_there(
+    made_with: str, options: dict[str, Any], device: str, tmp_path: Path
+) -> None:
+    assert decide(make_store(tmp_path, device=made_with), **options).device == device
 
 
 @pytest.mark.parametrize("name", list_settings(is_said_again=True))
