@@ -56,15 +56,10 @@ class WaitingTraining:
     """A training that waits for the device; ``done`` is set when ``reply`` says how it ended."""
 
     request: JobRequest
+    job: TrainJob
     traced: Traced
     done: threading.Event = field(default_factory=threading.Event)
     reply: DeviceReply | None = None
-
-    @property
-    def job(self) -> TrainJob:
-        """What is asked for."""
-        assert isinstance(self.request.job, TrainJob)
-        return self.request.job
 
     def answer(self, reply: DeviceReply) -> None:
         """Tell whoever waits."""
@@ -107,15 +102,14 @@ class DevicePlace:
 
     def takes_more(self, request: JobRequest, cancel: threading.Event) -> bool:
         """Whether a training runs on the device, where others beside it cost next to nothing."""
+        assert type(request.job) is TrainJob
         with self._queue.expecting():
-            return not self._find_obstacle(request, cancel)
+            return self._load(request, request.job, cancel).program is not None
 
-    def _find_obstacle(self, request: JobRequest, cancel: threading.Event) -> str:
-        """Return why a job does not run on the device; nothing if it does."""
-        job = request.job
-        if type(job) is not TrainJob:
-            return "it is no training"
-        return self._lost or find_training_obstacle(job) or self._trace(request, cancel).refusal
+    def _load(self, request: JobRequest, job: TrainJob, cancel: threading.Event) -> Traced:
+        """Return a training's program as operations, or why it does not run on the device."""
+        why = self._lost or find_training_obstacle(job)
+        return Traced(refusal=why) if why else self._trace(request, job, cancel)
 
     def run(
         self,
@@ -129,8 +123,10 @@ class DevicePlace:
             return self._run_there(request, on_progress, cancel)
         started = time.monotonic()
         with self._queue.expecting():
-            why = self._find_obstacle(request, cancel)
-            waiting = None if why else self._queue.put(request, self._trace(request, cancel))
+            traced, waiting = self._load(request, job, cancel), None
+            if traced.program is not None:
+                waiting = self._queue.put(WaitingTraining(request, job, traced))
+        why = traced.refusal
         if waiting is not None:
             reply = self._queue.wait(waiting, on_progress, cancel)
             if reply.kind == "done":
@@ -172,10 +168,8 @@ class DevicePlace:
             self._told.add(what)
             self._tell(what)
 
-    def _trace(self, request: JobRequest, cancel: threading.Event) -> Traced:
+    def _trace(self, request: JobRequest, job: TrainJob, cancel: threading.Event) -> Traced:
         """Have the program of a training traced; several seeds of one need it once."""
-        job = request.job
-        assert isinstance(job, TrainJob)
         trace = TraceJob(card=job.card, program_sha256=job.program_sha256, gamma=job.learner.gamma)
         key = trace.digest()
         with self._tracing[key]:
@@ -185,7 +179,10 @@ class DevicePlace:
                 source = (request.job_dir / PROGRAM_FILE).read_bytes()
                 (folder / PROGRAM_FILE).write_bytes(source)
                 there = JobRequest(trace, folder, request.limits)
-                self._traces[key] = Traced.read(self._run_there(there, None, cancel))
+                found = self._run_there(there, None, cancel)
+                told = found.result if isinstance(found.result, TraceResult) else None
+                why = told.refusal if told else f"its trace ended so: {found.outcome}"
+                self._traces[key] = Traced(told.program if told else None, why, found.level)
             return self._traces[key]
 
 
@@ -193,17 +190,9 @@ class DevicePlace:
 class Traced:
     """A program as operations, or why it has none, and how well what traced it was sealed."""
 
-    program: TracedProgram | None
-    refusal: str
-    level: Level
-
-    @classmethod
-    def read(cls, job_exit: JobExit) -> Traced:
-        """Return what the child handed back."""
-        result = job_exit.result
-        if isinstance(result, TraceResult):
-            return cls(result.program, result.refusal, job_exit.level)
-        return cls(None, f"its trace ended so: {job_exit.outcome}", job_exit.level)
+    program: TracedProgram | None = None
+    refusal: str = ""
+    level: Level = "process"
 
 
 def _read_exit(waiting: WaitingTraining, wall_s: float) -> JobExit:
@@ -255,9 +244,8 @@ class DeviceQueue:
                 self._n_expected -= 1
                 self._changed.notify_all()
 
-    def put(self, request: JobRequest, traced: Traced) -> WaitingTraining:
+    def put(self, waiting: WaitingTraining) -> WaitingTraining:
         """Let a training wait."""
-        waiting = WaitingTraining(request, traced)
         with self._changed:
             self._waiting.append(waiting)
         return waiting
@@ -316,9 +304,11 @@ class DeviceQueue:
             process = self._start()
             clock = threading.Timer(together[0].request.limits.wall_s, process.kill)
             clock.start()
-            self._say(_make_request(together))
-            last = self._hear(process, open_)
-            clock.cancel()
+            try:
+                self._say(_make_request(together))
+                last = self._hear(process, open_)
+            finally:
+                clock.cancel()
         except (OSError, ValidationError) as error:
             last = DeviceReply(kind="failed", message=f"{type(error).__name__}: {error}"[:4000])
         for item in open_.values():
@@ -331,9 +321,9 @@ class DeviceQueue:
         assert process.stdout is not None
         for line in process.stdout:
             reply = DeviceReply.model_validate_json(line)
-            if reply.kind == "ready" and reply.notes:
-                self._tell(f"the process that has the GPU is not sealed: {reply.notes[0]}")
-            elif reply.kind in ("done", "refused") and reply.job_dir in open_:
+            for note in reply.notes:
+                self._tell(note)
+            if reply.kind in ("done", "refused") and reply.job_dir in open_:
                 open_.pop(reply.job_dir).answer(reply)
             elif reply.kind == "failed":
                 return reply

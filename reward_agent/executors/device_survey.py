@@ -44,14 +44,9 @@ def survey_device() -> DeviceSurvey:
             remedy=f"install it (nvidia-smi must list the GPU), or {_TO_CPU}",
         )
     name, driver, memory = found
-    survey = DeviceSurvey(name, driver, memory)
-    if missing := _find_missing():
-        return DeviceSurvey(name, driver, memory, *missing)
-    if memory < _LEAST_MIB:
-        return DeviceSurvey(
-            name, driver, memory, f"it has {memory:,} MiB, a round takes {_LEAST_MIB:,}", _TO_CPU
-        )
-    return survey
+    too_small = f"it has {memory:,} MiB, a round takes {_LEAST_MIB:,}", _TO_CPU
+    lacks = _find_missing() or (too_small if memory < _LEAST_MIB else ())
+    return DeviceSurvey(name, driver, memory, *lacks)
 
 
 def _ask_driver() -> tuple[str, str, int] | None:

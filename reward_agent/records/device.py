@@ -48,20 +48,14 @@ class DeviceReply(Record):
 
     Args:
         job_dir: of the training that is over.
-        device: its name; of ``ready``.
-        memory_mib: of the device, in all; of ``ready``.
-        notes: where the physics differs from what scores are measured on; of ``finished``. Of
-            ``ready``: what the process could not be sealed against.
-        n_repeated: rollouts that were repeated, since contacts needed more room; of ``finished``.
+        notes: what a person should know: where the process is not sealed, or the physics differs
+            from what scores are measured on.
         message: why not; of ``refused`` and ``failed``.
         remedy: what to do about it.
     """
 
     kind: Literal["ready", "done", "refused", "finished", "failed"]
     job_dir: str = ""
-    device: OneLine = ""
-    memory_mib: int = 0
     notes: tuple[OneLine, ...] = ()
-    n_repeated: int = 0
     message: Annotated[str, Field(max_length=4000)] = ""
     remedy: Annotated[str, Field(max_length=2000)] = ""

@@ -88,6 +88,7 @@ class TraceJob(Job):
     result_type = TraceResult
     activity = "probe"
     starts_warm = False
+    wall_s = None
     cpu_s = 6 * PROGRAM_CPU_S
 
     kind: Literal["trace"] = "trace"

@@ -8,7 +8,7 @@ begins at nothing holds up those beside it, since all of a device take each step
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from math import inf
 
 from reward_agent.device.seats import share_seats
@@ -40,7 +40,8 @@ class Seats:
             return [entrant]
         fresh = range(self._first, self._first + self._run.settings.winner_seeds)
         own = self._seeds.setdefault(entrant.candidate_id, [entrant.seed, *fresh])
-        return [entrant, *self._make(entrant.candidate_id, own[1:])]
+        place = self._run.store, self._iteration, entrant.candidate_id
+        return [entrant, *(make_entrant(*place, seed) for seed in own[1:])]
 
     def list_fresh(self, name: str) -> tuple[int, ...]:
         """Return the seeds of a program beside the search's own."""
@@ -57,6 +58,3 @@ class Seats:
         staying = {s.name: self._seeds[s.name] for s in best_first if s.name in self._seeds}
         for name, new in share_seats(staying, n_seats, self._first).items():
             self._seeds[name] += new
-
-    def _make(self, name: str, seeds: Sequence[int]) -> list[Entrant]:
-        return [make_entrant(self._run.store, self._iteration, name, seed) for seed in seeds]

@@ -214,7 +214,7 @@ def make_program(arch: Architecture, guards: dict[str, tuple[Argument, ...]]) ->
         (_RETURN, 0, 0, _ERRNO | errno.ENOSYS),
         (_RETURN, 0, 0, _ERRNO | errno.EPERM),
     ]
-    return _pack(program)
+    return b"".join(struct.pack("<HBBI", *instruction) for instruction in program)
 
 
 def make_offline_program(arch: Architecture) -> bytes:
@@ -222,7 +222,8 @@ def make_offline_program(arch: Architecture) -> bytes:
     program = _load_number(arch)
     for number in arch.network:
         program += [(_IF_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERRNO | errno.EPERM)]
-    return _pack([*program, (_RETURN, 0, 0, _ALLOW)])
+    program.append((_RETURN, 0, 0, _ALLOW))
+    return b"".join(struct.pack("<HBBI", *instruction) for instruction in program)
 
 
 def _load_number(arch: Architecture) -> list[Instruction]:
@@ -236,10 +237,6 @@ def _load_number(arch: Architecture) -> list[Instruction]:
         (_IF_AT_LEAST, 0, 1, _X32_BIT),
         (_RETURN, 0, 0, _KILL),
     ]
-
-
-def _pack(program: list[Instruction]) -> bytes:
-    return b"".join(struct.pack("<HBBI", *instruction) for instruction in program)
 
 
 def _assemble_guard(arguments: tuple[Argument, ...]) -> list[Instruction]:

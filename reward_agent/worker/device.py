@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -49,14 +48,6 @@ _MOST_WORLDS = 65_536
 _STOP = "stop"
 
 Tell = Callable[[DeviceReply], None]
-
-
-@dataclass(frozen=True)
-class AskedLine:
-    """A line, and how many stops came before it."""
-
-    line: str
-    n_stops: int
 
 
 class SeatedTraining:
@@ -97,9 +88,10 @@ class DeviceSession:
     tell: Tell
     is_stopped: Callable[[], bool]
 
-    def refuse(self, job_dir: str, why: str) -> None:
-        """Say of a training that it cannot run here."""
-        self.tell(DeviceReply(kind="refused", job_dir=job_dir, message=why))
+    def refuse(self, trainings: Sequence[SeatedTraining], why: DataError) -> None:
+        """Say of trainings that they cannot run here."""
+        for item in trainings:
+            self.tell(DeviceReply(kind="refused", job_dir=str(item.folder), message=str(why)))
 
 
 def train(request: DeviceRequest, session: DeviceSession) -> None:
@@ -111,12 +103,11 @@ def train(request: DeviceRequest, session: DeviceSession) -> None:
     groups: dict[tuple[object, ...], list[SeatedTraining]] = {}
     for given in request.trainings:
         if obstacle := find_training_obstacle(given.job):
-            session.refuse(given.job_dir, obstacle)
+            session.tell(DeviceReply(kind="refused", job_dir=given.job_dir, message=obstacle))
             continue
         training = SeatedTraining(given)
         groups.setdefault(training.form, []).append(training)
     notes: set[str] = set()
-    n_repeated = 0
     n_worlds = request.n_worlds or DEFAULT_WORLDS
     most = max(_MOST_WORLDS // n_worlds, 1)
     for group in groups.values():
@@ -127,11 +118,14 @@ def train(request: DeviceRequest, session: DeviceSession) -> None:
             if not runners:
                 continue
             seated = [item for item in part if item.program.program_sha256 in runners]
-            course = SeatedRound(seated, runners, shape, session)
+            try:
+                course = SeatedRound(seated, runners, shape, session)
+            except DataError as error:  # the card cannot be simulated here
+                session.refuse(seated, error)
+                continue
             course.run()
             notes |= set(course.round.worlds.notes)
-            n_repeated += course.round.n_repeated
-    session.tell(DeviceReply(kind="finished", notes=tuple(sorted(notes)), n_repeated=n_repeated))
+    session.tell(DeviceReply(kind="finished", notes=tuple(sorted(notes))))
 
 
 def _find_shape(settings: PPOSettings, n_worlds: int) -> Shape:
@@ -153,8 +147,7 @@ def _load_programs(
         try:
             runners[sha256] = ProgramRunner(own[0].program, len(own) * n_worlds, session.device)
         except DataError as error:
-            for training in own:
-                session.refuse(str(training.folder), str(error))
+            session.refuse(own, error)
     return runners
 
 
@@ -251,7 +244,7 @@ class Lines:
     """
 
     def __init__(self, pipe: TextIO) -> None:
-        self._lines: SimpleQueue[AskedLine | None] = SimpleQueue()
+        self._lines: SimpleQueue[tuple[str, int] | None] = SimpleQueue()
         self._pipe, self.n_stops = pipe, 0
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -260,11 +253,12 @@ class Lines:
             if line.strip() == _STOP:
                 self.n_stops += 1
             elif line.strip():
-                self._lines.put(AskedLine(line, self.n_stops))
+                self._lines.put((line, self.n_stops))
         self.n_stops += 1
         self._lines.put(None)
 
-    def __iter__(self) -> Iterator[AskedLine]:
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        """Yield each line, and how many stops came before it."""
         return iter(self._lines.get, None)
 
 
@@ -276,20 +270,21 @@ def serve(device: str, pipe: TextIO, answers: TextIO, folders: Sequence[Path] = 
         answers.flush()
 
     try:
-        ready = describe_device(device)
+        open_device(device)
         gaps = confine_device([*folders, *find_caches()]) if folders else []
-        tell(ready.model_copy(update={"notes": tuple(gaps)}))
+        told = tuple(f"the process that has the GPU is not sealed: {gap}" for gap in gaps)
+        tell(DeviceReply(kind="ready", notes=told))
     except RewardAgentError as error:
         tell(DeviceReply(kind="failed", message=error.message, remedy=error.remedy))
         return
     lines = Lines(pipe)
-    for asked in lines:
+    for line, n_stops in lines:
 
-        def is_stopped(then: int = asked.n_stops) -> bool:
+        def is_stopped(then: int = n_stops) -> bool:
             return lines.n_stops > then
 
         try:
-            request = DeviceRequest.model_validate_json(asked.line)
+            request = DeviceRequest.model_validate_json(line)
             train(request, DeviceSession(device, tell, is_stopped))
         except RewardAgentError as error:
             tell(DeviceReply(kind="failed", message=error.message, remedy=error.remedy))
@@ -297,30 +292,21 @@ def serve(device: str, pipe: TextIO, answers: TextIO, folders: Sequence[Path] = 
             tell(DeviceReply(kind="failed", message=f"{type(error).__name__}: {error}"[:4000]))
 
 
-def describe_device(device: str) -> DeviceReply:
-    """Return what the process has.
+def open_device(device: str) -> None:
+    """Have the driver open what it needs: once the process is sealed it cannot.
 
     Raises:
         DataError: there is no such device.
     """
     wp.init()
-    if not device.startswith("cuda"):
-        return DeviceReply(kind="ready", device="CPU, by Warp")
-    if not torch.cuda.is_available():
+    if device.startswith("cuda") and not torch.cuda.is_available():
         raise DataError("PyTorch finds no GPU", "install its driver, or train with --device cpu")
-    # What the driver opens is open from now on.
     torch.zeros(1, device=device)
-    facts = torch.cuda.get_device_properties(torch.device(device))
-    return DeviceReply(kind="ready", device=facts.name, memory_mib=facts.total_memory // 2**20)
 
 
 def find_caches() -> list[Path]:
-    """Return where kernels that were compiled are kept."""
-    folders = [Path(wp.config.kernel_cache_dir), Path("~/.nv/ComputeCache").expanduser()]
-    for folder in folders:
-        with suppress(OSError):  # they are compiled anew
-            folder.mkdir(parents=True, exist_ok=True)
-    return folders
+    """Return where kernels that were compiled are kept; where it is not there, they are not."""
+    return [Path(wp.config.kernel_cache_dir), Path("~/.nv/ComputeCache").expanduser()]
 
 
 def main() -> int:
