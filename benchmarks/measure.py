@@ -186,6 +186,7 @@ class Options:
         repeats: measurements of each side, alternating, where rates are measured.
         steps: env steps of a measurement; None for each row's own number.
         envs: environments; empty for each row's own.
+        n_envs: simulations of each, where the reward's share of a step is measured.
         n_slots: trainings side by side, where learning is measured.
         limit_s: seconds after which a training of the other side is ended.
         corpus: reward programs as JSON lines; None for the reference rewards.
@@ -196,6 +197,7 @@ class Options:
     repeats: int = 3
     steps: int | None = None
     envs: tuple[str, ...] = ()
+    n_envs: tuple[int, ...] = (64,)
     n_slots: int = 1
     limit_s: float = 1200.0
     corpus: Path | None = None

@@ -150,7 +150,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seeds", type=int, default=5, help="trainings of each side")
     parser.add_argument("--repeats", type=int, default=3, help="measurements of each rate")
     parser.add_argument("--steps", type=int, help="env steps of a measurement")
-    parser.add_argument("--envs", default="", help="environments, by commas")
+    parser.add_argument("--envs", default="", help="environments, or their folders, by commas")
+    parser.add_argument("--n-envs", default="64", help="of rewards' shares of a step, by commas")
     parser.add_argument("--slots", type=int, default=1, help="trainings side by side")
     parser.add_argument("--limit-s", type=float, default=1200.0, help="of one foreign training")
     parser.add_argument("--corpus", type=Path, help="reward programs, JSON lines")
@@ -163,6 +164,7 @@ def main(arguments: Sequence[str]) -> int:
         repeats=given.repeats,
         steps=given.steps,
         envs=tuple(given.envs.split(",")) if given.envs else (),
+        n_envs=tuple(map(int, given.n_envs.split(","))),
         n_slots=given.slots,
         limit_s=given.limit_s,
         corpus=given.corpus,
