@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
+import typer.testing
 from support.browser import open_browser
 from support.known import KnownJobs
 from support.loops import is_long
@@ -39,6 +41,16 @@ def _waits_for_no_disk() -> Iterator[None]:
     """Files of tests are gone when the power is; what waits is tests/test_guarded_files.py."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _makes_the_command_line_once() -> Iterator[None]:
+    """It takes longer to make than most commands take; it holds nothing of a call."""
+    make = functools.cache(typer.main.get_command)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", make)
+        patch.setattr(typer.testing, "_get_command", make)
         yield
 
 

@@ -57,6 +57,7 @@ def test_the_head_of_every_column_says_what_it_holds(site: Path) -> None:
     assert empty == []
 
 
+@pytest.mark.slow
 def test_a_page_passes_the_accessibility_check_and_asks_nobody(site: Path, browser: Any) -> None:
     page = browser.new_page(bypass_csp=True)
     asked: list[str] = []

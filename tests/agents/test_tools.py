@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
+import typer.main
 
 from reward_agent.cli import steer
 from reward_agent.cli.app import app
@@ -63,7 +63,7 @@ def test_a_tool_says_what_its_command_says(tmp_path: Path) -> None:
 
 
 def find_command(words: str) -> Any:
-    command: Any = get_command(app)
+    command: Any = typer.main.get_command(app)
     for word in words.split():
         command = command.commands[word]
     return command

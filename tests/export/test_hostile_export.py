@@ -100,7 +100,7 @@ def check(text: str) -> None:
     assert find_form(text) == find_form(PLAIN)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_words_anywhere_leave_the_form_of_the_file(data: st.DataObject) -> None:
     chosen = data.draw(st.lists(TEXTS, min_size=40, max_size=40))
@@ -380,6 +380,11 @@ def test_files_are_written_in_place_of_links_in_the_folder(run: RunStore, tmp_pa
         assert not (tmp_path / "out" / name).is_symlink()
 
 
+@pytest.fixture(scope="module")
+def plain(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return (export_run(run_dir, tmp_path_factory.mktemp("plain")).folder / "reward.py").read_text()
+
+
 @settings(
     max_examples=15,
     deadline=None,
@@ -387,7 +392,7 @@ def test_files_are_written_in_place_of_links_in_the_folder(run: RunStore, tmp_pa
 )
 @given(data=st.data())
 def test_any_words_in_a_runs_record_are_data_or_refused(
-    run_dir: Path, tmp_path: Path, data: st.DataObject
+    run_dir: Path, plain: str, tmp_path: Path, data: st.DataObject
 ) -> None:
     folder = tmp_path / os.urandom(4).hex()
     run = RunStore(shutil.copytree(run_dir, folder / "run"))
@@ -402,7 +407,6 @@ def test_any_words_in_a_runs_record_are_data_or_refused(
     for place, key in data.draw(st.lists(st.sampled_from(places), min_size=1, max_size=4)):
         place[key] = data.draw(TEXTS)
     (run.dir / "run.json").write_text(json.dumps(record))
-    export_run(run_dir, folder / "plain")
     text = ""
     with contextlib.suppress(RewardAgentError):
         text = (export_run(run.dir, folder / "out").folder / "reward.py").read_text()
@@ -414,8 +418,7 @@ def test_any_words_in_a_runs_record_are_data_or_refused(
     ]
     assert ast.literal_eval(metadata.value)["run"] == record["id"]
     own = [n for n in ast.parse(text).body if not isinstance(n, ast.Assign)]
-    other = (folder / "plain" / "reward.py").read_text()
-    theirs = [n for n in ast.parse(other).body if not isinstance(n, ast.Assign)]
+    theirs = [n for n in ast.parse(plain).body if not isinstance(n, ast.Assign)]
     for ours, expected in zip(own, theirs, strict=True):
         assert ast.dump(_Blank().visit(ours)) == ast.dump(_Blank().visit(expected))
 

@@ -450,6 +450,7 @@ def count_files(folder: Path) -> int:
     return sum(len(names) for _, _, names in os.walk(folder / "runs"))
 
 
+@pytest.mark.slow
 def test_killed_at_random_points_it_repeats_no_finished_training(tmp_path: Path) -> None:
     provider = write_script(tmp_path, GOOD, OTHER_GOOD, GOOD.replace("0.001", "0.1"))
     options = [

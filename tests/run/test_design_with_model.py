@@ -300,7 +300,11 @@ def wait_until_quiet(model: Model) -> None:
 
 
 @pytest.mark.parametrize(
-    ("provider", "agent", "number"), [("openai", "designer", 1), ("anthropic", "analyzer", 1)]
+    ("provider", "agent", "number"),
+    [
+        pytest.param("openai", "designer", 1, marks=pytest.mark.slow),
+        ("anthropic", "analyzer", 1),
+    ],
 )
 def test_killed_run_pays_for_nothing_twice(
     provider: str, agent: str, number: int, tmp_path: Path

@@ -70,8 +70,6 @@ class Watch:
             self.seen.append(f"{event} {arguments!r:.200}")
 
 
-# Made once: to make the command line takes longer than most commands.
-COMMAND = typer.main.get_command(app)
 WATCH = Watch()
 sys.addaudithook(WATCH.note)
 
@@ -161,7 +159,8 @@ def call(world: World, *arguments: str, watches: bool) -> RewardAgentError | Non
     os.chdir(work)
     WATCH.is_on = watches
     try:
-        COMMAND([*arguments, "--runs-dir", str(world.run.parent)], standalone_mode=False)
+        command = typer.main.get_command(app)
+        command([*arguments, "--runs-dir", str(world.run.parent)], standalone_mode=False)
     except RewardAgentError as error:
         return error
     except (typer.Exit, UsageErrors):
@@ -432,9 +431,10 @@ def spoil_one(world: World, data: st.DataObject) -> None:
     ways[way]()
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(
-    max_examples=15,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],

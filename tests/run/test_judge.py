@@ -43,6 +43,8 @@ ANALYSIS = json.dumps(
 )
 KEY = "sk-test-4f7b2c9e1a"
 VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+# How each is sent a picture, and refuses one: tests/llm/test_pictures.py.
+ONE_AND_ANOTHER = ["anthropic", pytest.param("openai", marks=pytest.mark.slow)]
 WATCHING = "You watch a film"
 SMALL: dict[str, Any] = runs.SMALL | {"candidates": 1, "critic": False, "eval_episodes": 1}
 
@@ -129,7 +131,7 @@ def list_warnings(events: list[Event]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("provider", sorted(VARIABLES))
+@pytest.mark.parametrize("provider", ONE_AND_ANOTHER)
 def test_the_film_goes_to_the_judge_as_a_picture_and_its_answers_stand_beside_the_metric(
     provider: str, tmp_path: Path
 ) -> None:
@@ -222,7 +224,7 @@ def test_agreement_is_told_too(tmp_path: Path) -> None:
     assert not list_warnings(events)
 
 
-@pytest.mark.parametrize("provider", sorted(VARIABLES))
+@pytest.mark.parametrize("provider", ONE_AND_ANOTHER)
 def test_a_model_that_takes_no_pictures_costs_one_sentence(provider: str, tmp_path: Path) -> None:
     blind = HttpFault(400, "invalid_request_error", "image input is not supported by this model")
     model = Model(tmp_path / "runs", blind=blind)

@@ -13,6 +13,8 @@ from reward_agent.learning.policy import load_policy
 from reward_agent.records.job import CHECKPOINT_FILE
 from reward_agent.records.store import RunRecord, RunStore
 
+# Each of its trainings imports torch for seconds; what such a learner is: tests/learning.
+pytestmark = pytest.mark.slow
 LEARNER = """
 [learner]
 algo = "sb3:SAC"

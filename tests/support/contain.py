@@ -58,7 +58,7 @@ def run_apart(source):
 
 
 if __name__ == "__main__":
-    bounds.MAX_CALL_S, bounds._GRACE_S = 0.2, 0.1
+    bounds.MAX_CALL_S, bounds._GRACE_S = 0.05, 0.05
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     json.dump(
         {name: run_apart(source) for name, source in json.load(sys.stdin).items()}, sys.stdout
