@@ -4,6 +4,9 @@
 the cross-entropy method (take-off to landing) and planning (standing), for the reset of seed 0.
 """
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -62,3 +65,26 @@ def test_tipping_over_by_one_constant_torque_is_worth_little(
     score = load_metric("hopper", flip)(record("hopper", flip, actions))
     assert score.task_score < 0.25
     assert score.parts["landed"] == 0.0
+
+
+@pytest.mark.parametrize("flip", FLIPS)
+def test_program_that_follows_a_flip_follows_this_one(flip, record, load_flip_actions):
+    program = Path("benchmarks/rewards") / f"{flip}_follow.py.txt"
+    tree = ast.parse((Path(__file__).parents[2] / program).read_text())
+    [table] = [node.value.args[0] for node in tree.body if _names(node) == "FLIP"]
+    rows = np.array(ast.literal_eval(table))
+    episode = record("hopper", flip, load_flip_actions(flip))
+    single = ("forward_velocity", "vertical_velocity", "torso_pitch_velocity")
+    poses = np.column_stack(
+        [episode.torso_height, episode.torso_pitch, episode.joint_angles]
+        + [getattr(episode, name) for name in single]
+        + [episode.joint_velocities]
+    )[: 2 * len(rows) : 2]
+    np.testing.assert_allclose(rows[:, :5], poses[:, :5], atol=0.0051)
+    np.testing.assert_allclose(rows[:, 5:11], poses[:, 5:], atol=0.051)
+    torques = load_flip_actions(flip)[: 2 * len(rows)].reshape(len(rows), 2, 3).mean(axis=1)
+    np.testing.assert_allclose(rows[:, 11:], torques, atol=0.051)
+
+
+def _names(node):
+    return node.targets[0].id if isinstance(node, ast.Assign) else None
