@@ -120,6 +120,7 @@ def test_a_client_with_a_model_of_its_own_is_asked_itself(ask, store, mode: str)
     assert "is data" in text
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_leaves_its_run_to_the_next(tmp_path: Path) -> None:
     pids = tmp_path / "pid"
 

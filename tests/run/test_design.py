@@ -570,6 +570,7 @@ def test_a_metric_that_leaves_words_out_is_taken_by_who_has_looked(tmp_path: Pat
     assert (run.task.target_score, run.task.is_bounded) == (42.8, True)
 
 
+@pytest.mark.slow
 def test_a_sentence_ends_when_its_winner_is_confirmed(tmp_path: Path) -> None:
     run = reward_agent.design(
         "inverted_pendulum",
