@@ -18,6 +18,8 @@ from reward_agent.simulation.state import FloatArray
 _N_SIMS, _MOST_PHYSICS_STEPS, _HOLD_STEPS, _MOST_S = 16, 64_000, 15, 25.0
 # Of the states: what touches less often may not touch at all in others.
 _RARE = 0.01
+# Of its size: what moves less may yet move, so its range is no narrower than what stands still.
+_STILL = 1e-6
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def set_range(field: DraftField, measured: Measured) -> DraftField:
     low, high = min(wanted[0], low - more), max(wanted[1], high + more)
     if field.bounds and field.bounds[0] == 0.0 and low > -0.2 * high:
         low = min(0.0, low)
-    if low >= high:
+    if high - low <= _STILL * max(1.0, abs(high)):
         low, high = low - 0.5, high + 0.5
     fixed = field.bounds in ((-1.0, 1.0), (-np.pi, np.pi), (-np.pi / 2, np.pi / 2))
     is_within = (

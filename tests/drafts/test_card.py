@@ -17,6 +17,8 @@ from reward_agent.definitions.card import find_env_dir, load_env
 from reward_agent.definitions.card_text import render_card_as_prompt
 from reward_agent.definitions.task import load_task, read_task_metric
 from reward_agent.drafts.card import write_draft
+from reward_agent.drafts.field import DraftField
+from reward_agent.drafts.measure import Measured, set_range
 from reward_agent.errors import DataError
 from reward_agent.records.draft import DraftOptions
 from reward_agent.simulation.backends import make_simulation
@@ -290,3 +292,12 @@ def test_ends_of_limbs_say_how_they_are_tipped_whichever_way_their_axes_lie(draf
     assert fields["left_foot_up"].source.startswith("add(")
     assert fields["left_foot_up"].rest == pytest.approx(1.0, abs=0.2)
     assert "head_position" in {field.name for field in draft("humanoid").card.state}
+
+
+@pytest.mark.parametrize("moved", [0.0, 1e-10, 1e-7])
+def test_what_random_actions_hardly_move_has_room_to_move(moved: float) -> None:
+    finger = DraftField("finger_velocity", "qvel[0]", "m/s", "of the left finger")
+    measured = Measured({"finger_velocity": (-moved, moved)}, {}, frozenset())
+    low, high = set_range(finger, measured).bounds or (0.0, 0.0)
+    assert low <= -0.4
+    assert high >= 0.4
