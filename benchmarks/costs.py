@@ -112,8 +112,8 @@ def measure_rewards(env: str, programs: dict[str, str], n_envs: int, steps: int)
         steps: of all of them.
     """
     card = load_setting(env).card if env in TASKS else load_env(env)
-    usual = load_setting(env).source if env in TASKS else write_usual(card)
-    chosen = programs or {"usual": usual}
+    usual = {"reference": load_setting(env).source} if env in TASKS else {"usual": write_usual(card)}
+    chosen = programs or usual
     return [
         _measure_reward(card, name, source, n_envs, steps, is_foreign=bool(programs))
         for name, source in chosen.items()
