@@ -111,8 +111,12 @@ def measure_rewards(env: str, programs: dict[str, str], n_envs: int, steps: int)
         n_envs: simulations.
         steps: of all of them.
     """
-    card = load_setting(env).card if env in TASKS else load_env(env)
-    usual = {"reference": load_setting(env).source} if env in TASKS else {"usual": write_usual(card)}
+    if env in TASKS:
+        setting = load_setting(env)
+        card, usual = setting.card, {"reference": setting.source}
+    else:
+        card = load_env(env)
+        usual = {"usual": write_usual(card)}
     chosen = programs or usual
     return [
         _measure_reward(card, name, source, n_envs, steps, is_foreign=bool(programs))
