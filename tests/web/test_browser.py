@@ -60,9 +60,11 @@ def test_a_video_plays(page: Any) -> None:
         """() => [...document.querySelectorAll("#stage .film :is(canvas, img, video)")].some(
         (film) => (film.naturalWidth || film.videoWidth || film.width || 0) > 100)"""
     )
-    first = image.screenshot()
+    # Of the page, not of the picture: the page may be drawn anew meanwhile.
+    box = image.bounding_box()
+    first = page.screenshot(clip=box, full_page=True)
     page.wait_for_timeout(700)
-    assert image.screenshot() != first, "the picture does not move"
+    assert page.screenshot(clip=box, full_page=True) != first, "the picture does not move"
 
 
 def test_a_vote_by_key_changes_the_ratings(page: Any) -> None:
