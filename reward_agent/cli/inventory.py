@@ -12,17 +12,9 @@ import typer
 from pydantic import Field
 from rich.text import Text
 
-from reward_agent.cli.answers import answers
-from reward_agent.cli.output import (
-    Yes,
-    answer_console,
-    ask_about_money,
-    make_table,
-    print_json,
-    print_text,
-    progress_console,
-)
-from reward_agent.cli.settings import Json, RunsDir, add_settings, note_folder
+from reward_agent.cli.answers import Answer, answers
+from reward_agent.cli.output import Yes, ask_about_money, make_table, print_text, progress_console
+from reward_agent.cli.settings import RunsDir, add_settings, note_folder
 from reward_agent.definitions.meaning import ClaimTest, Meaning
 from reward_agent.errors import RewardAgentError
 from reward_agent.llm.provider import PROVIDERS
@@ -50,20 +42,19 @@ class EnvRow(Record):
 
 @envs_app.command("list")
 @answers("cli.inventory:EnvRow[]")
-def list_envs_command(as_json: Json = False) -> None:
+def list_envs_command() -> Answer:
     """List the environments and their tasks."""
     from reward_agent.definitions.card import list_envs, load_env
     from reward_agent.definitions.task import list_tasks
 
     cards = [load_env(name) for name in list_envs()]
     rows = [EnvRow(name=c.name, title=c.title, tasks=tuple(list_tasks(c.name))) for c in cards]
-    if as_json:
-        print_json(rows)
-        return
-    table = make_table("environment", "what it is", "tasks")
-    for row in rows:
-        table.add_row(row.name, row.title, ", ".join(row.tasks))
-    answer_console.print(table)
+    shown = ((row.name, row.title, ", ".join(row.tasks)) for row in rows)
+    return Answer(rows, make_table("environment", "what it is", "tasks", rows=shown))
+
+
+def _tell(line: str) -> None:
+    progress_console.print(line, style="dim")
 
 
 def _measure(card: EnvCard) -> str:
@@ -73,7 +64,7 @@ def _measure(card: EnvCard) -> str:
     try:
         return measure_robot(card)
     except RewardAgentError as error:
-        progress_console.print(f"the robot was not measured: {error.message}", style="dim")
+        _tell(f"the robot was not measured: {error.message}")
         return ""
 
 
@@ -92,62 +83,45 @@ def show_env_command(
     as_prompt: Annotated[
         bool, typer.Option("--as-prompt", help="Show what the language model sees.")
     ] = False,
-    as_json: Json = False,
-) -> None:
+) -> Answer:
     """Show an environment's card."""
     from reward_agent.definitions.card import load_env
     from reward_agent.definitions.card_text import render_card, render_card_as_prompt
     from reward_agent.definitions.task import list_tasks
 
     card = load_env(env)
-    if as_json and not as_prompt:
-        print_json(card)
-        return
-    text = render_card_as_prompt(card) if as_prompt else render_card(card)
-    if standing := _measure(card):
-        text += f"\n\nMeasured on the robot itself:\n{standing}"
-    if as_json:
-        print_json(EnvPrompt(name=card.name, tasks=tuple(list_tasks(card)), prompt=text))
-    else:
-        print_text(text)
+    if not as_prompt:
+        return Answer(card, lambda: print_text(_add_measures(render_card(card), card)))
+    text = _add_measures(render_card_as_prompt(card), card)
+    return Answer(EnvPrompt(name=card.name, tasks=tuple(list_tasks(card)), prompt=text), text)
+
+
+def _add_measures(text: str, card: EnvCard) -> str:
+    standing = _measure(card)
+    return f"{text}\n\nMeasured on the robot itself:\n{standing}" if standing else text
 
 
 @envs_app.command("check")
 @answers("records.drafting_jobs:CheckEnvResult")
 @add_settings("python")
-def check_env_command(env: EnvName, as_json: Json = False, **settings: Any) -> None:
+def check_env_command(env: EnvName, **settings: Any) -> Answer:
     """Compare a card with the live model; exit code 1 if they disagree."""
     from reward_agent.run.single import check_env
 
     result = check_env(env, **settings)
-    if as_json:
-        print_json(result)
-    else:
-        for fact, value in result.facts.items():
-            print_text(f"{fact}: {value}")
-        for note in result.notes:
-            print_text(f"note: {note}")
-        for finding in result.findings:
-            print_text(f"{finding.severity}: {finding.message}\n  → {finding.remedy}")
-        if not result.findings:
-            print_text(f"{env}: the card describes the model")
+    lines = [f"{fact}: {value}" for fact, value in result.facts.items()]
+    lines += [f"note: {note}" for note in result.notes]
+    lines += [f"{one.severity}: {one.message}\n  → {one.remedy}" for one in result.findings]
     if result.findings:
-        raise typer.Exit(1)
+        return Answer(result, "\n".join(lines), typer.Exit(1))
+    return Answer(result, "\n".join([*lines, f"{env}: the card describes the model"]))
 
 
 # Whom to ask what a model means, and what that may cost.
 _ASKING = (
-    "provider",
-    "model",
-    "base_url",
-    "reply_tokens",
-    "max_usd",
-    "max_tokens",
-    "max_calls",
-    "pictures",
-    "sandbox",
-    "trust_config",
-)
+    "provider", "model", "base_url", "reply_tokens", "max_usd", "max_tokens", "max_calls",
+    "pictures", "sandbox", "trust_config",
+)  # fmt: skip
 
 
 class DescribedEnv(Record):
@@ -168,9 +142,8 @@ def describe_env_command(
     ] = False,
     yes: Yes = False,
     runs_dir: RunsDir = None,
-    as_json: Json = False,
     **settings: Any,
-) -> None:
+) -> Answer:
     """Ask a language model what a robot's parts mean; what fails on the live model is refused."""
     from reward_agent.definitions.card import load_env
     from reward_agent.drafts.folder import read_drafted_source, redraft_env
@@ -180,10 +153,8 @@ def describe_env_command(
     described = _describe(env, runs_dir, yes, settings)
     if write:
         redraft_env(env, described)
-    if as_json:
-        print_json(DescribedEnv(meaning=described.meaning, verdicts=described.verdicts))
-    else:
-        print_text("\n".join(described.render()))
+    told = DescribedEnv(meaning=described.meaning, verdicts=described.verdicts)
+    return Answer(told, "\n".join(described.render()))
 
 
 def _describe(
@@ -192,11 +163,8 @@ def _describe(
     """Ask what a model means and try it; say meanwhile who is asked and what it cost."""
     from reward_agent.run.describe import describe_env
 
-    def tell(line: str) -> None:
-        progress_console.print(line, style="dim")
-
     agree = ask_about_money(yes)
-    return describe_env(name, tell=tell, runs_dir=runs_dir, agree=agree, **settings)
+    return describe_env(name, tell=_tell, runs_dir=runs_dir, agree=agree, **settings)
 
 
 @envs_app.command("init")
@@ -245,9 +213,8 @@ def init_env_command(
     ] = False,
     yes: Yes = False,
     runs_dir: RunsDir = None,
-    as_json: Json = False,
     **settings: Any,
-) -> None:
+) -> Answer:
     """Draft card and tasks for a robot's model, or for an environment of Gymnasium's."""
     from reward_agent.control.folders import note_known
     from reward_agent.drafts.folder import Wishes, init_env, take_meaning
@@ -265,10 +232,7 @@ def init_env_command(
             goes_on = f"`reward-agent envs describe {shlex.quote(str(env.folder))} --write`"
             error.remedy = f"{error.remedy}; {env.folder} is there: {goes_on} goes on with it"
             raise
-    if as_json:
-        print_json(env)
-    else:
-        print_text(env.render())
+    return Answer(env, env.render())
 
 
 prompts_app = typer.Typer(help="Show what language models are sent.", no_args_is_help=True)
@@ -299,17 +263,13 @@ class ShownPrompt(Record):
 
 @prompts_app.command("list")
 @answers("cli.inventory:PromptRow[]")
-def list_prompts_command(as_json: Json = False) -> None:
+def list_prompts_command() -> Answer:
     """List the prompts: what each asks for, and its parts."""
     from reward_agent.designers.preview import PREVIEWS
 
-    if as_json:
-        print_json([PromptRow(name=n, asks_for=item.asks_for) for n, item in PREVIEWS.items()])
-        return
-    table = make_table("prompt", "asks for")
-    for name, item in PREVIEWS.items():
-        table.add_row(name, item.asks_for)
-    answer_console.print(table)
+    rows = [PromptRow(name=name, asks_for=item.asks_for) for name, item in PREVIEWS.items()]
+    shown = ((row.name, row.asks_for) for row in rows)
+    return Answer(rows, make_table("prompt", "asks for", rows=shown))
 
 
 @prompts_app.command("show")
@@ -323,8 +283,7 @@ def show_prompt_command(
     ] = None,
     candidate: Annotated[int, typer.Option(min=0, help="Which idea of the round.")] = 0,
     runs_dir: RunsDir = None,
-    as_json: Json = False,
-) -> None:
+) -> Answer:
     """Show a prompt word for word, as it would be sent."""
     from reward_agent.designers.preview import estimate_tokens, load_subject, preview_prompt
     from reward_agent.records.store import load_run
@@ -334,23 +293,23 @@ def show_prompt_command(
     standing = read_robot(load_run(run, runs_dir)) if run else _measure(subject.card)
     request = preview_prompt(name, replace(subject, standing=standing))
     n_tokens = estimate_tokens(request.prompt)
-    if as_json:
-        turns = tuple(Turn(role=turn.role, content=turn.content) for turn in request.messages)
-        shown = ShownPrompt(name=name, sha256=request.sha256, tokens=n_tokens, messages=turns)
-        print_json(shown, is_verbatim=True)
-        return
-    print_text(request.prompt)
-    what = "of the run" if run else "an example; --run RUN shows a real one"
-    progress_console.print(
-        f"about {n_tokens:,} tokens ({len(request.prompt):,} characters), at most "
-        f"{request.max_output_tokens:,} for the reply; programs and trainings: {what}",
-        style="dim",
-    )
+    turns = tuple(Turn(role=turn.role, content=turn.content) for turn in request.messages)
+    shown = ShownPrompt(name=name, sha256=request.sha256, tokens=n_tokens, messages=turns)
+
+    def show() -> None:
+        print_text(request.prompt)
+        what = "of the run" if run else "an example; --run RUN shows a real one"
+        _tell(
+            f"about {n_tokens:,} tokens ({len(request.prompt):,} characters), at most "
+            f"{request.max_output_tokens:,} for the reply; programs and trainings: {what}"
+        )
+
+    return Answer(shown, show, is_verbatim=True)
 
 
 @answers("sandbox.doctor:Mechanism[]", "llm.checkup:Fact[]")
 @add_settings("provider", "model", "base_url", "effort", "context_tokens", "pictures")
-def doctor_command(as_json: Json = False, **settings: Any) -> None:
+def doctor_command(**settings: Any) -> Answer:
     """Say what this machine offers; with --provider, try that model for a few cents at most."""
     from reward_agent.definitions.learner import LEARNERS
     from reward_agent.executors.device_survey import describe_survey, survey_device
@@ -359,8 +318,7 @@ def doctor_command(as_json: Json = False, **settings: Any) -> None:
     from reward_agent.simulation.backends import BACKENDS
 
     if settings.get("provider"):
-        _try_provider(settings, as_json)
-        return
+        return _try_provider(settings)
     mechanisms = survey()
     for row in PROVIDERS.own:
         if row.needs_key:
@@ -374,34 +332,20 @@ def doctor_command(as_json: Json = False, **settings: Any) -> None:
     mechanisms.append(Mechanism("GPU", "--device gpu", not gpu.lacks, describe_survey(gpu)))
     for seam in (LEARNERS, BACKENDS, PROVIDERS, EXECUTORS, TRACKERS):
         mechanisms += survey_members(seam)
-    if as_json:
-        print_json(mechanisms)
-        return
-    table = make_table("", "mechanism", "covers", "detail")
-    for mechanism in mechanisms:
-        mark = Text("✓", "green") if mechanism.available else Text("–", "yellow")
-        table.add_row(mark, mechanism.name, mechanism.covers, mechanism.detail)
-    answer_console.print(table)
+    rows = ((_MARKS[one.available or None], one.name, one.covers, one.detail) for one in mechanisms)
+    return Answer(mechanisms, make_table("", "mechanism", "covers", "detail", rows=rows))
 
 
-def _try_provider(settings: dict[str, Any], as_json: bool) -> None:
-    """Make a call or two, and show what they tell; raises what ended them."""
+_MARKS = {True: Text("✓", "green"), False: Text("✗", "red"), None: Text("–", "yellow")}
+
+
+def _try_provider(settings: dict[str, Any]) -> Answer:
+    """Make a call or two; the answer tells of them, and ends with what ended them."""
     from reward_agent.llm.checkup import try_endpoint
     from reward_agent.records.settings import EndpointSettings
 
-    def tell(line: str) -> None:
-        progress_console.print(line, style="dim")
-
     has_picture = settings.pop("pictures") is not False
     said = {name: value for name, value in settings.items() if value is not None}
-    tried = try_endpoint(EndpointSettings.model_validate(said), os.environ, has_picture, tell)
-    if as_json:
-        print_json(tried.facts)
-    else:
-        table = make_table("", "what", "detail")
-        marks = {True: Text("✓", "green"), False: Text("✗", "red"), None: Text("–", "yellow")}
-        for fact in tried.facts:
-            table.add_row(marks[fact.holds], fact.name, show_hidden(fact.detail))
-        answer_console.print(table)
-    if tried.error is not None:
-        raise tried.error
+    tried = try_endpoint(EndpointSettings.model_validate(said), os.environ, has_picture, _tell)
+    rows = ((_MARKS[fact.holds], fact.name, show_hidden(fact.detail)) for fact in tried.facts)
+    return Answer(tried.facts, make_table("", "what", "detail", rows=rows), tried.error)

@@ -195,8 +195,10 @@ class FittedTable(Table):
             yield grid
 
 
-def make_table(*columns: str, title: str | None = None) -> Table:
-    """Return an empty table in the house's style; columns that begin with ``>`` align right."""
+def make_table(
+    *columns: str, rows: Iterable[Sequence[RenderableType]] = (), title: str | None = None
+) -> Table:
+    """Return a table in the house's style; columns that begin with ``>`` align right."""
     table = FittedTable(
         title=title, title_justify="left", header_style="bold", box=None, pad_edge=False
     )
@@ -206,14 +208,14 @@ def make_table(*columns: str, title: str | None = None) -> Table:
         table.add_column(
             column.removeprefix(">"), justify="right" if is_number else "left", overflow="fold"
         )
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
 def render_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table as text that fits the terminal; all columns but the first align right."""
-    table = make_table(head[0], *(f">{name}" for name in head[1:]))
-    for row in rows:
-        table.add_row(*row)
+    table = make_table(head[0], *(f">{name}" for name in head[1:]), rows=rows)
     with answer_console.capture() as captured:
         answer_console.print(table)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())

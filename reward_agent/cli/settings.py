@@ -39,11 +39,10 @@ Env = Annotated[str, typer.Option(help="Environment: a name or a folder.", callb
 RunName = Annotated[str, typer.Argument(help="A run: name, id, start of an id, path, or 'last'.")]
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 T = TypeVar("T")
+C = TypeVar("C", bound=Callable[..., object])
 
 
-def add_settings(
-    *names: str, also: Sequence[type] = ()
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def add_settings(*names: str, also: Sequence[type] = ()) -> Callable[[C], C]:
     """Give a command an option for each named setting; all of them without names.
 
     The command receives those that were given as keyword arguments, None otherwise, and with them
@@ -51,7 +50,7 @@ def add_settings(
     """
     chosen = names or tuple(RunSettings.model_fields)
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+    def decorate(command: C) -> C:
         signature = inspect.signature(command, eval_str=True)
         own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
         own += [
