@@ -109,22 +109,24 @@ class TermLog:
         if not self._names:
             self._names = tuple(terms)
             self._running = np.zeros((len(terms) + 2, reward.shape[1]))
-        # Rows: the terms, the reward, and a count of the steps.
+        # Rows: the terms, the reward, and a count of the steps; in each one environment after the
+        # other, so that the steps of an episode lie side by side.
         rows = [*(terms[name] for name in self._names), reward, np.ones_like(reward)]
-        values = np.array(rows)
+        values = np.array([row.T for row in rows]).reshape(len(rows), -1)
         lowest = highest = values
         if waits is not None:
-            lowest, highest = (np.where(waits, end, values) for end in (np.inf, -np.inf))
-            values[:, waits] = 0.0
+            nobody = waits.T.ravel()
+            lowest, highest = (np.where(nobody, end, values) for end in (np.inf, -np.inf))
+            values[:, nobody] = 0.0
         pay = self._end_episodes(values, done)
         # Added to 0.0, so that a sum of -0.0 is shown without a sign.
         paid = pay.sum(axis=1) + 0.0
         stretch = Stretch(
             names=self._names,
             n_steps=round(values[-1].sum()),
-            minimum=lowest.min(axis=(1, 2))[:-2],
-            total=values.sum(axis=(1, 2))[:-2] + 0.0,
-            maximum=highest.max(axis=(1, 2))[:-2],
+            minimum=lowest.min(axis=1)[:-2],
+            total=values.sum(axis=1)[:-2] + 0.0,
+            maximum=highest.max(axis=1)[:-2],
             n_episodes=pay.shape[1],
             episode_pay=paid[:-2],
             episode_return=float(paid[-2]),
@@ -136,14 +138,12 @@ class TermLog:
     def _end_episodes(self, values: FloatArray, done: NDArray[np.bool_]) -> FloatArray:
         """Return (rows, E): the sums of the episodes that ended, environment by environment."""
         n_steps = len(done)
-        # One environment after the other, so that the steps of an episode lie side by side.
-        columns = values.transpose(0, 2, 1).reshape(len(values), -1)
         ends = done.T.ravel()
         begins = np.empty_like(ends)
         begins[1:] = ends[:-1]
         begins[::n_steps] = True
         starts = np.flatnonzero(begins)
-        pay = np.add.reduceat(columns, starts, axis=1)
+        pay = np.add.reduceat(values, starts, axis=1)
         pay[:, starts % n_steps == 0] += self._running
         is_over = ends[np.append(starts[1:], len(ends)) - 1]
         self._running[:] = 0.0

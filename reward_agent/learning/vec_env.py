@@ -24,7 +24,7 @@ from reward_agent.simulation.state import FloatArray, State, Transition
 
 # A call costs about as much for a thousand rows as for some dozens. Not more of them: arrays of
 # this size stay in the caches, and a program that makes N x N numbers stays within its memory.
-_ROWS_PER_CALL = 1024
+_ROWS_PER_CALL = 2048
 
 
 @dataclass(frozen=True)

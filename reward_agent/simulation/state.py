@@ -108,7 +108,14 @@ def _join_states(states: Sequence[State]) -> State:
     """Return the states of one simulation as one; they have the same fields."""
     # Not by way of ``fields``: there are hundreds of small arrays, and copying them is the least.
     parts = [state._fields for state in states]
-    return State({name: np.concatenate([p[name] for p in parts]) for name in parts[0]})
+    return State({name: _join([p[name] for p in parts]) for name in parts[0]})
+
+
+def _join(arrays: list[Any]) -> FloatArray:
+    """Return arrays of one shape, each contiguous, one after the other."""
+    # As bytes: of hundreds of small ones in a third of the time that ``np.concatenate`` takes.
+    first = arrays[0]
+    return np.frombuffer(b"".join(arrays), first.dtype).reshape(-1, *first.shape[1:])
 
 
 def _join_before(steps: Sequence[Transition], after: State) -> State:
@@ -120,6 +127,7 @@ def _join_before(steps: Sequence[Transition], after: State) -> State:
     for name, values in after._fields.items():
         fields[name] = joined = np.empty_like(values)
         joined[:size], joined[size:] = steps[0].state._fields[name], values[:-size]
-        for i in others:
-            joined[i * size : (i + 1) * size] = steps[i].state._fields[name]
+        if others:
+            by_step = joined.reshape(len(steps), *steps[0].state._fields[name].shape)
+            by_step[others] = [steps[i].state._fields[name] for i in others]
     return State(fields)
