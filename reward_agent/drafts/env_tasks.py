@@ -109,7 +109,7 @@ def _list_told(made: EnvFields, survey: Survey, max_episode_steps: int) -> Itera
         yield DraftTask(
             "balance",
             "Keep the pole upright.",
-            f"Seconds, of {seconds:g}, in which pole_up is near 1: full credit above 0.95, none "
+            f"Seconds, of {seconds:g} s, in which pole_up is near 1: full credit above 0.95, none "
             "below 0.9. Success: full credit for 3 s without a break.",
             'score = keep_height("pole_up", at=1.0, within=0.05, seconds=3.0)',
             _round(0.8 * seconds),
@@ -123,7 +123,7 @@ def _list_told(made: EnvFields, survey: Survey, max_episode_steps: int) -> Itera
         yield DraftTask(
             "go_forward",
             f"Move forward at {speed:g} m/s.",
-            f"Seconds, of {seconds:g}, in which {going.name}, averaged over the last second, is "
+            f"Seconds, of {seconds:g} s, in which {going.name}, averaged over the last second, is "
             f"near {speed:g} m/s: full credit within a quarter of it, none at a difference as "
             "large as it. Success: full credit for 3 s without a break, and no fall.",
             f'score = travel("{going.name}", speed={speed:g}{guard})',
@@ -140,7 +140,7 @@ def _make_near(name: str, what: str, field: str, metric: str, seconds: float) ->
     return DraftTask(
         name,
         what,
-        f"Seconds, of {seconds:g}, in which {field}, at its worst of 0.5 s, is small: full credit "
+        f"Seconds, of {seconds:g} s, in which {field}, at its worst of 0.5 s, is small: full credit "
         f"within {within:g} m, none at the distance at the start. Success: full credit for 0.5 s "
         "without a break.",
         f'score = {metric}("{field}", within={within:g})',
