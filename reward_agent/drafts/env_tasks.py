@@ -140,9 +140,9 @@ def _make_near(name: str, what: str, field: str, metric: str, seconds: float) ->
     return DraftTask(
         name,
         what,
-        f"Seconds, of {seconds:g} s, in which {field}, at its worst of 0.5 s, is small: full credit "
-        f"within {within:g} m, none at the distance at the start. Success: full credit for 0.5 s "
-        "without a break.",
+        f"Seconds, of {seconds:g} s, in which {field}, at its worst of 0.5 s, is small: full "
+        f"credit within {within:g} m, none at the distance at the start. Success: full credit for "
+        "0.5 s without a break.",
         f'score = {metric}("{field}", within={within:g})',
         _round(0.5 * seconds),
     )
