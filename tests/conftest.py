@@ -21,9 +21,10 @@ from support.warm import WarmServers
 
 import reward_agent
 from reward_agent.errors import UndecidedError
-from reward_agent.executors import slots
+from reward_agent.executors import node, slots
 from reward_agent.feedback.session import Session
 from reward_agent.run import open as opening
+from reward_agent.sandbox.runner import run_job
 
 # A shell ignores Ctrl-C for what it starts in the background, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -56,15 +57,18 @@ def _makes_the_command_line_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _starts_children_from_one_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Runs share a process that forks their children, what these leave, and the isolation's trial.
+    """Jobs share a process that forks their children; runs, what these leave, and the isolation's trial.
 
     All are tried by themselves in tests/sandbox and tests/executors.
     """
     servers = WarmServers()
-    known = KnownJobs(tmp_path_factory.mktemp("known"))
+    known = KnownJobs(tmp_path_factory.mktemp("known"), servers.lend)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slots, "make_warm_server", servers.find)
         patch.setattr(slots, "run_job", known.run)
+        patch.setattr(
+            node, "run_job", lambda *job, **how: run_job(*job, warm=servers.lend(), **how)
+        )
         patch.setattr(opening, "check_isolation", functools.cache(opening.check_isolation))
         yield
     servers.end()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from threading import Event, Lock
@@ -15,6 +16,7 @@ from reward_agent.records.training_jobs import TrainJob
 from reward_agent.sandbox.child import ProgressTail
 from reward_agent.sandbox.environment import select_allowed
 from reward_agent.sandbox.runner import JobExit, run_job
+from reward_agent.sandbox.warm import WarmServer
 
 
 class KnownJobs:
@@ -25,15 +27,17 @@ class KnownJobs:
 
     Args:
         folder: keeps the folders of jobs.
+        lend: gives a process that forks children, where that fits.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, lend: Callable[[], WarmServer | None]) -> None:
+        self._folder, self._lend = folder, lend
         self._exits: dict[str, JobExit] = {}
         self._lock = Lock()
 
     def run(self, job: Job, job_dir: Path, **options: Any) -> JobExit:
         """Run a job as ``run_job`` does, or copy what it left."""
+        options["warm"] = options.get("warm") or self._lend()
         if isinstance(job, TrainJob) and not _begins_in_a_run(job_dir):
             return run_job(job, job_dir, **options)
         environment = sorted(select_allowed(os.environ).items())

@@ -1,10 +1,11 @@
-"""One process that forks the children of all runs of these tests: its imports are done once."""
+"""One process that forks the children of all jobs of these tests: its imports are done once."""
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 
 from reward_agent.sandbox.environment import select_allowed
 from reward_agent.sandbox.warm import WarmServer, make_warm_server
@@ -15,28 +16,33 @@ class WarmServers:
 
     def __init__(self) -> None:
         self._kept: WarmServer | None = None
-        self._environment: dict[str, str] = {}
+        self._environment = select_allowed(os.environ)
         self._end: Callable[[], None] = lambda: None
+        self._lock = Lock()
+        # A server ends with the thread that has started it.
+        self._thread = ThreadPoolExecutor(1)
 
     def find(self) -> WarmServer | None:
-        """Return the kept server where its environment is still that of this process.
+        """Return the kept server, or a new one where this process has another environment."""
+        return self.lend() or make_warm_server()
 
-        One that a thread has started would end with the thread.
-        """
-        environment = select_allowed(os.environ)
-        if self._kept is not None and self._kept._process.poll() is not None:
-            self.end()
-        if self._kept is None and threading.current_thread() is threading.main_thread():
-            self._keep(make_warm_server(), environment)
-        is_fit = self._kept is not None and self._environment == environment
-        return self._kept if is_fit else make_warm_server()
+    def lend(self) -> WarmServer | None:
+        """Return the kept server where its environment is still that of this process."""
+        with self._lock:
+            if select_allowed(os.environ) != self._environment:
+                return None
+            if self._kept is not None and self._kept._process.poll() is not None:
+                self.end()
+            if self._kept is None:
+                self._keep(self._thread.submit(make_warm_server).result())
+            return self._kept
 
     def end(self) -> None:
         """End the kept server."""
         self._end()
         self._kept, self._end = None, lambda: None
 
-    def _keep(self, server: WarmServer | None, environment: dict[str, str]) -> None:
+    def _keep(self, server: WarmServer | None) -> None:
         if server is not None:
-            self._kept, self._environment, self._end = server, environment, server.close
+            self._kept, self._end = server, server.close
             server.close = lambda: None
