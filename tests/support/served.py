@@ -5,8 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,22 +14,13 @@ import pytest
 from support.runs import PROGRAM
 
 # Long enough that a page sees the progress of a training.
-STEPS = 60_000
+STEPS = 32_000
 
 
 def write_script(path: Path) -> str:
     margins = (0.2, 0.5, 0.31, 0.32, 0.33)
     path.write_text("".join(f"--- reply ---\nPay for {m}.\n\n{PROGRAM % m}\n" for m in margins))
     return f"scripted:{path}"
-
-
-def run_cli(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "reward_agent", *arguments],
-        cwd=folder, env=clean_environment(), capture_output=True, text=True, timeout=200,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def clean_environment() -> dict[str, str]:

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.served import STEPS, Server, clean_environment, run_cli, wait_until_up, write_script
+from support.runs import SMALL
+from support.served import STEPS, Server, clean_environment, wait_until_up, write_script
+
+import reward_agent
 
 pytest.importorskip("starlette", reason="the page needs pip install 'reward-agent[web]'")
 pytest.importorskip("uvicorn", reason="the page needs pip install 'reward-agent[web]'")
@@ -18,13 +21,11 @@ pytest.importorskip("uvicorn", reason="the page needs pip install 'reward-agent[
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished run of two filmed candidates."""
     folder = tmp_path_factory.mktemp("page")
-    options = {
-        "--env": "inverted_pendulum", "--task": "balance", "--candidates": "2",
-        "--iterations": "1", "--steps": str(STEPS), "--winner-seeds": "0", "--video-quality": "low",
-        "--eval-episodes": "2", "--racing": "none", "--provider": write_script(folder / "replies.md"),
-    }  # fmt: skip
-    arguments = [part for option in options.items() for part in option]
-    run_cli(folder, "design", "--no-early-stop", *arguments)
+    reward_agent.design(
+        "inverted_pendulum", "balance", provider=write_script(folder / "replies.md"), environ={},
+        runs_dir=folder / "runs",
+        **SMALL | {"candidates": 2, "steps": STEPS, "video": True, "video_quality": "low"},
+    )  # fmt: skip
     return folder
 
 
