@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--most-programs", type=int, default=16)
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--steps", type=int, default=200_000)
-    parser.add_argument("--worlds", type=int, nargs="+", default=[16, 64])
+    parser.add_argument("--worlds", type=int, nargs="+", default=[32, 32, 16])
     parser.add_argument("--sizes", type=int, nargs="*", default=[1024, 4096, 16384])
     parts = ["physics", "speed", "round", "halving", "cores"]
     parser.add_argument("--parts", nargs="+", default=parts, choices=parts)
@@ -103,19 +103,20 @@ def _measure_physics(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def _measure_speed(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Time rollouts and updates of 64 learners, more where there are more worlds."""
+    """Time rollouts and updates of as many learners as have room in so many worlds."""
     import torch
 
     from reward_agent.device.program import ProgramRunner
     from reward_agent.device.round import Round, Shape
     from reward_agent.device.stack import Seat
+    from reward_agent.worker.device import DEFAULT_WORLDS
 
     for name in _SPEED_ROBOTS:
         card = load_env(name)
         program = _trace(_find_sources(card, _name_task(name))[0], card)
         for size in given.sizes:
-            n_worlds = min(max(size // 64, 1), 64)
-            shape, n_learners = Shape(n_worlds, 1024 // n_worlds), max(size // n_worlds, 1)
+            n_worlds, n_learners = DEFAULT_WORLDS, max(size // DEFAULT_WORLDS, 1)
+            shape = Shape(n_worlds, 1024 // n_worlds)
             seats = [Seat(PPOSettings(), seed, 10**9) for seed in range(n_learners)]
             payers = [program.program_sha256] * n_learners
             runner = ProgramRunner(program, n_worlds * n_learners, given.device)
@@ -138,8 +139,8 @@ def _measure_speed(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def _measure_rounds(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Train a whole round for each number of worlds, the first of them twice."""
-    for worlds in (given.worlds[0], *given.worlds):
+    """Train a whole round for each number of worlds; the same again tells the spread."""
+    for worlds in given.worlds:
         with tempfile.TemporaryDirectory() as folder:
             trainings = _make_trainings(given, Path(folder))
             wall_s = _train_on_device(given, trainings, worlds)

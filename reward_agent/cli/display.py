@@ -165,12 +165,16 @@ def _say_score(candidate: str, score: float | None, unit: str) -> Text:
     return Text.assemble(f"  {candidate}  search score ", number, f" {unit}")
 
 
+_SIDE_BY_SIDE = "each program races with several seeds at once; what cannot, on the cores"
+
+
 def _describe(event: Event, unit: str) -> Text | None:
     """Return the lines of an event; None if it has none."""
     match event:
         case RunStarted():
             lines = ("designer", event.designer), ("task", event.task), ("run", event.run)
-            return Text("\n").join(_head(name, words) for name, words in lines)
+            told = (("device", f"{event.device}: {_SIDE_BY_SIDE}"),) if event.device else ()
+            return Text("\n").join(_head(name, words) for name, words in (*lines, *told))
         case SessionOpened():
             return _head("designer", event.designer)
         case SandboxChosen():
@@ -206,7 +210,9 @@ def _describe_round(event: Event, unit: str) -> Text | None:
             return Text.assemble(("  steered", "yellow"), f" by {event.by}: {event.told}")
         case Scored():
             at = f"  {event.candidate} at {event.steps:,} steps:"
-            return Text.assemble((at, "dim"), f" search score {show_number(event.score)} {unit}")
+            mean = f", mean of {event.n_seeds} seeds" if event.n_seeds > 1 else ""
+            score = f" search score {show_number(event.score)} {unit}{mean}"
+            return Text.assemble((at, "dim"), score)
         case WishMeasured():
             return Text("\n").join(Text(f"  {line}") for line in event.lines)
         case Rescored():

@@ -153,7 +153,9 @@ def read_status(store: RunStore, *, has_candidates: bool = False) -> RunStatus:
         calls=run.usage.n_calls,
         usd=run.usage.usd,
         wall_s=run.wall_s,
-        left_s=progress.guess_seconds(count_steps(settings)[0] - n_steps) if is_running else None,
+        left_s=progress.guess_seconds(count_steps(settings, run.card)[0] - n_steps)
+        if is_running
+        else None,
         question=_find_question(store, run),
         requests=list_requests(store, run),
         candidates=tuple(_describe(item, run) for item in finished) if has_candidates else (),

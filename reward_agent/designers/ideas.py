@@ -197,10 +197,10 @@ def find_lineage(candidates: Iterable[Candidate]) -> frozenset[str]:
 
 
 def _rank_parents(best: HistoryEntry | None, history: Sequence[HistoryEntry]) -> list[HistoryEntry]:
-    """Return distinct scored candidates, best task score first."""
+    """Return distinct scored candidates, best score over their seeds first."""
     scored = {
         entry.candidate.id: entry
         for entry in (*history, *([best] if best else []))
         if entry.program is not None and entry.candidate.task_score is not None
     }
-    return sorted(scored.values(), key=lambda entry: -rank_value(entry.candidate.task_score))
+    return sorted(scored.values(), key=lambda entry: -rank_value(entry.candidate.mean_score))

@@ -251,6 +251,5 @@ def _check_tensor(value: Any) -> Tensor:
 
 def _refuse(why: str) -> DataError:
     return DataError(
-        f"the program's operations cannot be run: {why[:500]}",
-        "train it with --device cpu",
+        f"the program's operations cannot be run: {why[:500]}", "train it with --device cpu"
     )

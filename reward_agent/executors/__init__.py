@@ -55,10 +55,7 @@ class Place(Protocol):
     is_remote: bool
 
     def run(
-        self,
-        request: JobRequest,
-        on_progress: RowCallback | None,
-        cancel: threading.Event,
+        self, request: JobRequest, on_progress: RowCallback | None, cancel: threading.Event
     ) -> JobExit:
         """Run a job to its end; its folder then holds all that it left.
 

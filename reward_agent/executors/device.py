@@ -25,13 +25,7 @@ from reward_agent.errors import DataError, EnvironmentFailure, Interrupted
 from reward_agent.executors import JobRequest, Place
 from reward_agent.files import write_atomic
 from reward_agent.records.device import DeviceReply, DeviceRequest, DeviceTraining
-from reward_agent.records.job import (
-    JOB_FILE,
-    PROGRAM_FILE,
-    PROGRESS_FILE,
-    RESULT_FILE,
-    RowCallback,
-)
+from reward_agent.records.job import JOB_FILE, PROGRAM_FILE, PROGRESS_FILE, RESULT_FILE, RowCallback
 from reward_agent.records.operations import TracedProgram
 from reward_agent.records.outcomes import OK
 from reward_agent.records.training_jobs import TraceJob, TraceResult, TrainJob
@@ -112,10 +106,7 @@ class DevicePlace:
         return Traced(refusal=why) if why else self._trace(request, job, cancel)
 
     def run(
-        self,
-        request: JobRequest,
-        on_progress: RowCallback | None,
-        cancel: threading.Event,
+        self, request: JobRequest, on_progress: RowCallback | None, cancel: threading.Event
     ) -> JobExit:
         """Run a training on the device, if it can run there, and all else where it ran before."""
         job = request.job

@@ -29,9 +29,7 @@ ORDER_FILE, REPLY_FILE, ROWS_FILE = "order.zip", "reply.zip", "rows.jsonl"
 
 
 def work(
-    parcel: bytes,
-    on_progress: RowCallback | None = None,
-    cancel: threading.Event | None = None,
+    parcel: bytes, on_progress: RowCallback | None = None, cancel: threading.Event | None = None
 ) -> bytes:
     """Do the job of a parcel in a folder of this node, and return what became of it.
 

@@ -97,10 +97,7 @@ class RemotePlace:
         self._nodes, self._mode, self._tell = nodes, mode, tell
 
     def run(
-        self,
-        request: JobRequest,
-        on_progress: RowCallback | None,
-        cancel: threading.Event,
+        self, request: JobRequest, on_progress: RowCallback | None, cancel: threading.Event
     ) -> JobExit:
         """Run a job on a node, and again on another when it is lost.
 

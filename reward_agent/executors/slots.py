@@ -59,10 +59,7 @@ class LocalPlace:
         self._warm = make_warm_server() if is_warm else None
 
     def run(
-        self,
-        request: JobRequest,
-        on_progress: RowCallback | None,
-        cancel: threading.Event,
+        self, request: JobRequest, on_progress: RowCallback | None, cancel: threading.Event
     ) -> JobExit:
         """Run a job in a child of its own."""
         return run_job(

@@ -64,13 +64,14 @@ def both(first: Listener, second: Listener) -> Listener:
 
 
 class RunStarted(Event, kind="run_started"):
-    """A run begins, or is taken up again."""
+    """A run begins, or is taken up again; ``device`` trains several seeds of a program at once."""
 
     run: str
     env: str
     task: str
     unit: str
     designer: str
+    device: str = ""
 
 
 class Disclosed(Event, kind="disclosed"):
@@ -172,11 +173,12 @@ class TrainedUntil(Event, kind="trained_until", is_news=True):
 
 
 class Scored(Event, kind="scored"):
-    """A policy was scored on the way; ``score`` is None where there is none."""
+    """Policies were scored on the way; ``score`` is the seeds' mean, None where there is none."""
 
     candidate: str
     steps: int
     score: float | None
+    n_seeds: int = 1
 
 
 class Concluded(Event, kind="concluded", is_news=True):

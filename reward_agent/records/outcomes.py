@@ -58,6 +58,10 @@ class Outcome(Record):
         detail = hide_credentials(self.detail)
         return ": ".join(filter(None, (self.label, shown, detail)))
 
+    def add(self, *notes: str) -> Outcome:
+        """Return it with more to say."""
+        return self.model_copy(update={"detail": "; ".join(filter(None, (self.detail, *notes)))})
+
     @model_validator(mode="before")
     @classmethod
     def _read(cls, data: Any) -> Any:

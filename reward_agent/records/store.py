@@ -165,26 +165,23 @@ class Candidate(DraftRecord):
     )
 
     @property
-    def rank(self) -> tuple[float, ...]:
-        """What to rank it by, the better one first: its task score, then what differs at a ceiling.
+    def mean_score(self) -> float | None:
+        """Its task score over all seeds that are known, by which it races; None without one."""
+        return None if self.task_score is None else fmean((self.task_score, *self.fresh_scores))
 
-        That is its score over fresh seeds, where it is known; then whether and how soon its
-        training held the score. Of those that are done, or were with fresh seeds, the score says
-        nothing: whom these confirmed comes first, whom they contradicted last.
-        """
-        score = rank_value(self.task_score)
-        over_seeds = fmean(self.fresh_scores) if self.fresh_scores else score
+    @property
+    def rank(self) -> tuple[float, ...]:
+        """What to rank it by: its mean score, then who held it soonest; once done, trust."""
+        score = rank_value(self.mean_score)
         held_from = inf if self.held_from is None else float(self.held_from)
         if not self.is_done and not self.is_confirmed:
-            return 1, -score, -min(over_seeds, score), held_from, -len(self.fresh_scores)
-        trust = {True: 0, None: 1, False: 2}[self.is_confirmed]
-        return 0, trust, held_from, -score, -over_seeds
+            return 1, -score, held_from, -len(self.fresh_scores)
+        return 0, {True: 0, None: 1, False: 2}[self.is_confirmed], held_from, -score
 
 
 def rank_candidates(candidates: Iterable[Candidate]) -> list[Candidate]:
     """Return those that have a task score, the best first, the earlier one of equals."""
-    scored = [candidate for candidate in candidates if candidate.task_score is not None]
-    return sorted(scored, key=lambda candidate: candidate.rank)
+    return sorted((c for c in candidates if c.task_score is not None), key=lambda c: c.rank)
 
 
 class Iteration(FileRecord):

@@ -1,7 +1,8 @@
 """Where a run's time goes: every second of every slot gets one name.
 
 A slot is room for one training. A busy slot's time has the names of what its job did; a free one's
-the name of what the run was waiting for. So the seconds add up to slots times wall time.
+the name of what the run was waiting for. So the seconds add up to slots times wall time; to more
+where a device trains more side by side than there are slots.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class TimeLedger:
     """Notes what a run does, from several threads, and says where the time went.
 
     Args:
-        n_slots: trainings side by side.
+        n_slots: trainings side by side, without those of a device.
         earlier: slot seconds by activity of the processes that worked on the run before.
         earlier_s: their wall time.
         clock: seconds that never go back.
@@ -89,7 +90,7 @@ class TimeLedger:
         """Name what the free slots waited for since the last change; return the time."""
         with self._lock:
             now = self._clock()
-            free = self.n_slots - self._n_busy
+            free = max(self.n_slots - self._n_busy, 0)
             self._seconds[self._name_wait()] += (now - self._changed) * free
             self._changed = now
             if in_slot:

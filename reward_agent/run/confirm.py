@@ -108,8 +108,20 @@ def score_beside(run: ActiveRun, candidate: Candidate, seeds: Sequence[int]) -> 
     whole = [seed for seed in seeds if _is_whole(run, candidate, seed)]
     if not whole or candidate.total_timesteps < run.settings.steps:
         return candidate
-    found = map_threads(len(whole), lambda seed: _confirm_with_seed(run, [candidate], seed), whole)
-    return candidate.model_copy(update={"fresh_scores": _list_fresh(chain(*found))})
+    found = map_threads(len(whole), lambda seed: _train_again(run, [candidate], seed), whole)
+    confirmations = list(chain(*found))
+    beside = [item.evaluation for item in confirmations]
+    known = candidate.model_copy(
+        update={
+            "fresh_scores": _list_fresh(confirmations),
+            "is_done": candidate.is_done and all(map(run.task.is_done, beside)),
+        }
+    )
+    if not known.fresh_scores or known.task_score is None:
+        return known
+    mean = f"mean of {len(known.fresh_scores) + 1} seeds {known.mean_score:.3g} {run.task.unit}"
+    outcome = known.outcome.add(f"{mean.strip()}, its own {known.task_score:.3g}")
+    return known.model_copy(update={"outcome": outcome})
 
 
 def _is_whole(run: ActiveRun, candidate: Candidate, seed: int) -> bool:
@@ -202,6 +214,10 @@ def _confirm_with_seed(
     folders = {c.id: run.store.evaluation_dir(c.iteration, c.id, seed) for c in candidates}
     if new := tuple(name for name, folder in folders.items() if not folder.is_dir()):
         run.notify(Confirming(new, seed))
+    return _train_again(run, candidates, seed)
+
+
+def _train_again(run: ActiveRun, candidates: Sequence[Candidate], seed: int) -> list[Confirmation]:
     entrants = [make_entrant(run.store, c.iteration, c.id, seed) for c in candidates]
     slots = run.executor.n_slots
     finishes = map_threads(slots, lambda entrant: train_again(run, entrant), entrants)

@@ -21,7 +21,9 @@ from reward_agent.definitions.task import TaskSpec, apply_task, read_task_metric
 from reward_agent.designers.brief import N_HISTORY_ROUNDS
 from reward_agent.designers.history import read_history
 from reward_agent.designers.preview import Subject, estimate_tokens, preview_prompt
+from reward_agent.device.fitness import find_obstacle
 from reward_agent.errors import DataError, UsageError
+from reward_agent.executors.device_survey import survey_device
 from reward_agent.executors.slots import count_slots
 from reward_agent.llm.models import name_source
 from reward_agent.llm.provider import (
@@ -48,6 +50,9 @@ Counted = NDArray[np.float64]
 _NEEDED, _TRIES = np.array([0.25, 1.0]), np.array([1.0, 2.0])
 # Share of the full budget that racing spends; all of it where two near ties are alone.
 _RACED = np.array([0.45, 1.0])
+# The same where programs race with several seeds: new ones take the seats of who was stopped after
+# the first of eight slices, and begin at nothing.
+_SEATED = np.array([0.7, 1.125])
 # Of a run's env steps, what may go into Gymnasium's own reward where nobody says.
 _OWN_SHARE = 0.1
 # Tokens beside the rendered prompt: what was measured of the best program, and of an earlier one.
@@ -148,10 +153,12 @@ def estimate_design(
     counted = _count_all(settings, provider, Subject(card, spec), climbs, has_metric=has_metric)
     expense, price_notes = _price_all(settings, provider, counted)
     n_known = n_given + trains_own_reward(settings, card)
-    steps = count_steps(settings) + n_known * settings.steps + climbs
-    rate, speed_note = _find_rate(card, runs_dir)
+    steps = count_steps(settings, card) + n_known * settings.steps + climbs
+    n_seeds, size = count_seeds(settings, card), settings.candidates
+    n_beside = size * n_seeds if n_seeds > 1 else count_slots(settings.slots)
+    rate, speed_note = _find_rate(card, runs_dir, settings.device, n_beside)
     # Trainings side by side, and replies of which several come at a time.
-    wall_s = steps / rate / count_slots(settings.slots)
+    wall_s = steps / rate / n_beside
     n_calls = np.array([expense.calls.likely, expense.calls.high])
     wall_s += n_calls * _REPLY_S / min(8, settings.candidates)
     return Estimate(
@@ -159,8 +166,8 @@ def estimate_design(
         env_steps=_make_range(steps),
         wall_s=_make_range(wall_s),
         notes=(
-            f"{settings.candidates} programs x {settings.iterations} rounds x {settings.steps:,} "
-            f"steps, {settings.winner_seeds} fresh seeds for each of the two best"
+            f"{size} programs x {settings.iterations} rounds x {settings.steps:,} steps, "
+            + _describe_seeds(settings, n_seeds)
             + (f", {n_given} given" if n_given else "")
             + (", Gymnasium's own reward" if n_known > n_given else ""),
             speed_note,
@@ -230,12 +237,7 @@ def _add_ranges(ranges: Sequence[Range]) -> Range:
 
 
 def _count_all(
-    settings: RunSettings,
-    provider: Provider,
-    subject: Subject,
-    climbs: Pair,
-    *,
-    has_metric: bool,
+    settings: RunSettings, provider: Provider, subject: Subject, climbs: Pair, *, has_metric: bool
 ) -> dict[str, Counted]:
     """Return what each role is asked; ``climbs`` are trainings on a proposed metric itself."""
     calls = _count_calls(settings, provider, has_metric)
@@ -384,19 +386,28 @@ def _price(
     )
 
 
-def count_steps(settings: RunSettings) -> Pair:
+def count_steps(settings: RunSettings, card: EnvCard) -> Pair:
     """Return the env steps of a run: what is usual, and the most."""
-    n_programs = settings.candidates * settings.iterations
-    is_raced = settings.racing != "none" and settings.candidates > 1
-    n_trainings = n_programs * (_RACED if is_raced else np.ones(2))
-    return (n_trainings + min(2, n_programs) * settings.winner_seeds) * settings.steps
+    n_programs, n_seeds = settings.candidates * settings.iterations, count_seeds(settings, card)
+    raced = np.ones(2)
+    if settings.racing != "none" and settings.candidates > 1:
+        raced = _SEATED if n_seeds > 1 else _RACED
+    n_confirming = min(2, n_programs) * settings.winner_seeds if n_seeds == 1 else 0
+    return (n_programs * n_seeds * raced + n_confirming) * settings.steps
+
+
+def count_seeds(settings: RunSettings, card: EnvCard) -> int:
+    """Return with how many seeds a program races: on a device with all that confirm it."""
+    if settings.device == "cpu" or card.learner.algo != "ppo" or find_obstacle(card):
+        return 1
+    return 1 if settings.device == "auto" and survey_device().lacks else 1 + settings.winner_seeds
 
 
 def trains_own_reward(settings: RunSettings, card: EnvCard) -> bool:
     """Return whether a run trains Gymnasium's own reward as well, where there is one."""
     if settings.own_reward is not None or card.gymnasium_id is None:
         return bool(settings.own_reward and card.gymnasium_id)
-    return settings.steps <= _OWN_SHARE * float(count_steps(settings)[0])
+    return settings.steps <= _OWN_SHARE * float(count_steps(settings, card)[0])
 
 
 def _count_climbs(settings: RunSettings) -> Pair:
@@ -405,29 +416,37 @@ def _count_climbs(settings: RunSettings) -> Pair:
     return n_proposals * len(PAYS) * count_adversary_steps(settings)
 
 
+def _describe_seeds(settings: RunSettings, n_seeds: int) -> str:
+    if n_seeds > 1:
+        return f"each with {n_seeds} seeds side by side (--device {settings.device})"
+    return f"{settings.winner_seeds} fresh seeds for each of the two best"
+
+
 def _describe_proposal(task: str, settings: RunSettings) -> str:
     likely, most = _count_climbs(settings)
     climbs = f", and {likely:,.0f} to {most:,.0f} steps are trained on it alone" if most else ""
     return f"{task!r} has no metric: the Designer proposes one{climbs}"
 
 
-def _find_rate(card: EnvCard, runs_dir: Path) -> tuple[Pair, str]:
-    """Return env steps a second of one training, and where the number is from."""
-    rates = [
-        rate for store in list_runs(runs_dir)[-_N_RUNS_READ:] for rate in _read_rates(store, card)
-    ]
+def _find_rate(card: EnvCard, runs_dir: Path, device: str, n_beside: int) -> tuple[Pair, str]:
+    """Return env steps a second of one of several trainings, and where the number is from."""
+    known = list_runs(runs_dir)[-_N_RUNS_READ:]
+    rates = [rate for store in known for rate in _read_rates(store, card, device)]
     if not rates:
         guess = _OFF_POLICY_RATES if card.learner.kind.is_off_policy else _RATES
+        # All on one core.
+        guess = guess / n_beside if device == "warp-cpu" else guess
         return guess, f"no earlier run of {card.name} here: the speed is a guess"
     usual = median(rates)
     note = f"speed from {len(rates)} earlier trainings: {usual:,.0f} steps/s"
     return np.array([usual, min(rates)]), note
 
 
-def _read_rates(store: RunStore, card: EnvCard) -> list[float]:
+def _read_rates(store: RunStore, card: EnvCard, device: str) -> list[float]:
     try:
-        earlier = store.read_run().card
-        if (earlier.name, earlier.learner.algo) != (card.name, card.learner.algo):
+        record = store.read_run()
+        its_own = record.card.name, record.card.learner.algo, record.config.get("device", "cpu")
+        if its_own != (card.name, card.learner.algo, device):
             return []
         trainings = [entry.training for entry in read_history(store)]
     except DataError:  # a run of another version has no say

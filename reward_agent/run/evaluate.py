@@ -324,10 +324,7 @@ def _count_judged(run: ActiveRun) -> int:
 
 
 def evaluate_candidate(
-    run: ActiveRun,
-    candidate: Candidate,
-    result: TrainingResult,
-    course: Sequence[Evaluation] = (),
+    run: ActiveRun, candidate: Candidate, result: TrainingResult, course: Sequence[Evaluation] = ()
 ) -> Candidate:
     """Score and summarise what was trained with a candidate; return it with its score.
 
@@ -358,15 +355,9 @@ def evaluate_candidate(
             "held_from": find_hold(evaluated, run.task.target_score),
             "fresh_scores": (),
             "is_confirmed": None,
-            "is_done": _is_done(run, evaluated.best),
+            "is_done": run.task.is_done(evaluated.best),
         }
     )
-
-
-def _is_done(run: ActiveRun, best: Evaluation) -> bool:
-    target = run.task.target_score if run.task.is_bounded else None
-    is_past = target is not None and rank_value(best.task_score) >= target
-    return is_past and best.success_rate == 1.0
 
 
 def find_hold(evaluated: EvaluateResult, target: float | None) -> int | None:

@@ -206,7 +206,7 @@ def _conclude(run: ActiveRun, brief: DesignBrief, candidate: Candidate) -> Candi
         usage = _analyse(run, folder, brief, read_entry(run.store, candidate))
         candidate = candidate.model_copy(update={"usage": candidate.usage + usage})
     run.notify(
-        Concluded(candidate.iteration, candidate.id, candidate.outcome, candidate.task_score)
+        Concluded(candidate.iteration, candidate.id, candidate.outcome, candidate.mean_score)
     )
     return candidate
 

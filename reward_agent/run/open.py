@@ -203,10 +203,7 @@ def _find_task(
 
 
 def _resolve(
-    options: Mapping[str, Any],
-    card: EnvCard,
-    environ: Mapping[str, str],
-    repeated: Repeated | None,
+    options: Mapping[str, Any], card: EnvCard, environ: Mapping[str, str], repeated: Repeated | None
 ) -> ResolvedSettings:
     layer = None
     if repeated is not None:
@@ -227,6 +224,7 @@ def follow(held: HeldRun, choice: MetricChoice) -> RunRecord:
                 run.task.description,
                 run.task.unit,
                 held.team.introduction,
+                held.settings.device.removeprefix("cpu"),
             )
         )
         run.notify(SandboxChosen(record.sandbox_level))
@@ -263,7 +261,9 @@ class HeldRun:
             surroundings.check_against(self.store.dir)
             self.team.budget.guard = surroundings.check
             place, home = self._make_places(record)
-            ledger = TimeLedger(place.n_slots, record.slot_seconds, record.wall_s)
+            # Of a device's seats none is missed that is free.
+            n_slots = place.n_slots if place.is_remote else home.n_slots
+            ledger = TimeLedger(n_slots, record.slot_seconds, record.wall_s)
             executor = SlotExecutor(place, ledger, home)
             with telling(self.listen) as listen, contextlib.closing(executor):
                 run = ActiveRun(

@@ -271,7 +271,8 @@ class Race:
         score = pool_scores(
             map_threads(len(known), lambda one: evaluate_stop(self._run, *one, stop), known)
         )
-        self._run.notify(Scored(seated[0].candidate_id, stop, score.mean if score else None))
+        mean = score.mean if score else None
+        self._run.notify(Scored(seated[0].candidate_id, stop, mean, len(known)))
         return score
 
     def _update(self, name: str, **changes: Any) -> None:
@@ -296,8 +297,7 @@ class Race:
             apart = {name, *self._said.beside}
             others = [item for item in self._standings.values() if item.name not in apart]
             outcome = name_stop(standing, others, unit)
-        detail = "; ".join(filter(None, [outcome.detail, *self._said.list_favours(name)]))
-        return replace(finish, outcome=outcome.model_copy(update={"detail": detail}))
+        return replace(finish, outcome=outcome.add(*self._said.list_favours(name)))
 
 
 def _make_policy(run: ActiveRun, n_candidates: int, *, watched: bool) -> RacingPolicy:

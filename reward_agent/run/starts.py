@@ -92,10 +92,7 @@ def try_unaided(lab: Lab, probe: ProbeReport, job_dir: Path) -> ProbeReport:
         changes = {"unaided": shares[does], "does": does}
         trials.append(trial.model_copy(update=changes))
     return probe.model_copy(
-        update={
-            "starts": tuple(trials),
-            "findings": (*probe.findings, *_warn(trials)),
-        }
+        update={"starts": tuple(trials), "findings": (*probe.findings, *_warn(trials))}
     )
 
 
@@ -119,6 +116,6 @@ def note_starts(candidate_dir: Path, outcome: Outcome) -> Outcome:
     easy = [trial for trial in probe.starts if trial.teaches_nothing] if probe else []
     if not easy:
         return outcome
-    note = f"it began where the task succeeds without a policy ({'; '.join(map(str, easy))})"
-    detail = "; ".join(filter(None, (outcome.detail, note)))
-    return outcome.model_copy(update={"detail": detail})
+    return outcome.add(
+        f"it began where the task succeeds without a policy ({'; '.join(map(str, easy))})"
+    )

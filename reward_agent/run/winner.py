@@ -120,7 +120,7 @@ def _estimate_saving(run: ActiveRun, record: RunRecord) -> Saving | None:
     left = settings.iterations - rounds
     if left <= 0 or run.team.budget.reached:
         return None
-    steps = max(0, int(count_steps(settings)[0]) - record.total_timesteps)
+    steps = max(0, int(count_steps(settings, run.card)[0]) - record.total_timesteps)
     computing_s = max(0.0, record.wall_s - record.slot_seconds.get("llm", 0.0))
     return Saving(
         rounds=left,

@@ -25,12 +25,7 @@ from reward_agent.records.training_jobs import TraceJob, TraceResult
 from reward_agent.rewards.contract import POTENTIAL_TERM, ContractError, normalize_term_names
 from reward_agent.rewards.facade import make_globals
 from reward_agent.rewards.guards import Namespace
-from reward_agent.rewards.language import (
-    ENDED,
-    MEMORY_ENTRY,
-    MEMORY_PARAMETER,
-    REWARD_ENTRY,
-)
+from reward_agent.rewards.language import ENDED, MEMORY_ENTRY, MEMORY_PARAMETER, REWARD_ENTRY
 from reward_agent.rewards.program import (
     CompiledReward,
     compile_module,

@@ -64,6 +64,14 @@ def test_a_slot_without_a_candidate_is_free_while_others_train() -> None:
     assert ledger.account() == {FREE_SLOT: 4.0, "physics": 2.0}
 
 
+def test_where_a_device_trains_more_than_there_are_slots_none_is_free() -> None:
+    clock = Clock()
+    ledger = TimeLedger(1, clock=clock)
+    with ledger.spend("physics", in_slot=True), ledger.spend("physics", in_slot=True):
+        clock.now += 2.0
+    assert ledger.account() == {"physics": 4.0}
+
+
 def test_a_job_that_claims_more_time_than_it_took_is_cut() -> None:
     clock = Clock()
     ledger = TimeLedger(1, clock=clock)

@@ -115,6 +115,22 @@ def test_gymnasiums_own_reward_is_counted_where_it_is_a_tenth_of_the_run_or_less
     assert (asked - quick, is_in, is_asked) == (200_000, False, True)
 
 
+def test_on_a_device_every_seed_that_races_is_counted(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    size = {"candidates": 4, "iterations": 2, "steps": 1000, "winner_seeds": 2, "racing": "none"}
+
+    def count(**options):
+        found = estimate(tmp_path, own_reward=False, **{**size, **options})
+        return found.env_steps.likely, any("each with 3 seeds" in note for note in found.notes)
+
+    # On the cores the two best are trained with fresh seeds; on a device all are from the start.
+    assert count() == count(device="auto") == ((8 + 2 * 2) * 1000, False)
+    assert count(device="warp-cpu") == count(device="gpu") == (8 * 3 * 1000, True)
+    assert count(device="gpu", algo="sb3:SAC") == count()
+    raced, _ = count(device="gpu", racing="halving")
+    assert 0.5 * 8 * 3 * 1000 < raced < 8 * 3 * 1000
+
+
 def test_environment_and_task_are_needed():
     with pytest.raises(UsageError, match="needs --env and --task"):
         estimate_design("hopper", None)

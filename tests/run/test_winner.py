@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from reward_agent.designers.brief import HistoryEntry
+from reward_agent.designers.history import find_best
+from reward_agent.designers.ideas import choose_ideas
 from reward_agent.records.disk import write_record
 from reward_agent.records.job import RESULT_FILE
 from reward_agent.records.outcomes import TRAINED, Outcome
@@ -18,7 +21,7 @@ from reward_agent.run import handover as stage
 from reward_agent.run.handover import film_winner
 from reward_agent.run.racing import Target
 from reward_agent.run.winner import choose_winner
-from reward_agent.types import Evaluation
+from reward_agent.types import Evaluation, RewardProgram
 
 SEARCH_SEED = 0
 
@@ -244,6 +247,21 @@ def test_at_a_ceiling_the_program_that_holds_it_soonest_and_over_seeds_comes_fir
     ]
     names = [item.id for item in rank_candidates(tied)]
     assert names == ["soon", "late", "never", "oldest", "lower"]
+
+
+def test_what_raced_with_several_seeds_is_ranked_by_their_mean_and_so_departed_from(
+    tmp_path: Path,
+) -> None:
+    facts = {"lucky": (9.0, (1.0, 2.0)), "steady": (5.0, (5.0, 6.0)), "alone": (4.5, ())}
+    known = [
+        add_candidate(tmp_path, name, score).model_copy(update={"fresh_scores": fresh})
+        for name, (score, fresh) in facts.items()
+    ]
+    ranked = ["steady", "alone", "lucky"]
+    assert [item.id for item in rank_candidates(known)] == ranked
+    entries = [HistoryEntry(item, RewardProgram("x")) for item in known]
+    ideas = choose_ideas(1, 2, best=find_best(entries), history=entries)
+    assert [idea.parent for idea in ideas] == ranked[:1] * 2
 
 
 def test_the_policy_that_is_handed_over_is_the_best_of_all_on_fresh_episodes(
