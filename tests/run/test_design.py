@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from support.runs import PROPOSAL, SMALL, write_script
+from support.runs import PROPOSAL, SMALL, WITH_EFFORT, write_script
 
 import reward_agent
 from reward_agent.definitions.card import load_env
@@ -42,15 +42,7 @@ def compute_reward(state, action, next_state):
     upright = np.log(-1.0 - np.abs(next_state.pole_angle))
     return upright, {"upright": upright}
 ```"""
-GOOD = """Pay for an upright pole.
-
-```python
-def compute_reward(state, action, next_state):
-    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=0.2)
-    effort = np.sum(np.square(action), axis=-1)
-    terms = {"upright": upright, "effort": -0.001 * effort}
-    return sum(terms.values()), terms
-```"""
+GOOD = f"Pay for an upright pole.\n\n{WITH_EFFORT}"
 OTHER_GOOD = GOOD.replace("0.001", "0.01")
 
 
@@ -492,7 +484,10 @@ def test_killed_at_random_points_it_repeats_no_finished_training(tmp_path: Path)
     assert events[-1] == "finished"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)],
+)
 def test_a_signal_ends_with_its_code_and_leaves_the_run_resumable(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
