@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 from PIL import Image
+from support import runs
 from typer.testing import CliRunner
 
 import reward_agent
@@ -35,11 +36,7 @@ from reward_agent.run.single import check_env
 from reward_agent.trackers.follow import TrackedRun
 from reward_agent.web.live import EventHub
 
-REPLY = """```python
-def compute_reward(state, action, next_state):
-    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=0.2)
-    return upright, {"upright": upright}
-```"""
+REPLY = runs.PROGRAM % 0.2
 SMALL = {
     "candidates": 1, "iterations": 1, "steps": 2048, "winner_seeds": 0, "eval_episodes": 2,
     "racing": "none", "video": False, "environ": {},

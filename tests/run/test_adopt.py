@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from support.runs import read_prompt
+from support.runs import WITH_EFFORT, read_prompt
 
 import reward_agent
 from reward_agent.records.events import Drafted, Event
@@ -13,13 +13,7 @@ from reward_agent.records.outcomes import ACCEPTED, TRAINED
 from reward_agent.records.store import load_run
 from reward_agent.report.page import write_report
 
-FIRST = """```python
-def compute_reward(state, action, next_state):
-    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=0.2)
-    effort = np.sum(np.square(action), axis=-1)
-    terms = {"upright": upright, "effort": -0.001 * effort}
-    return sum(terms.values()), terms
-```"""
+FIRST = WITH_EFFORT
 RENAMED = """```python
 PRICE = 1e-3  # of effort
 

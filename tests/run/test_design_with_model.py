@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.runs import SMALL
+from support.runs import SMALL, WITH_EFFORT
 
 import reward_agent
 from reward_agent.errors import RejectedKeyError
@@ -38,13 +38,7 @@ from reward_agent.testing import (
     Step,
 )
 
-PROGRAM = """```python
-def compute_reward(state, action, next_state):
-    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=0.2)
-    effort = np.sum(np.square(action), axis=-1)
-    terms = {"upright": upright, "effort": -0.001 * effort}
-    return sum(terms.values()), terms
-```"""
+PROGRAM = WITH_EFFORT
 REVISED = PROGRAM.replace("0.001", "0.0005")
 RISK = {"kind": "flooding", "line": 3, "evidence": "effort is small", "remedy": "lower it"}
 CRITIQUE = json.dumps({"verdict": "revise", "summary": "effort fights balance", "risks": [RISK]})

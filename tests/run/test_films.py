@@ -9,10 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support import runs
 from support.reports import write_run
 from typer.testing import CliRunner
 
-import reward_agent
 from reward_agent.cli.app import app
 from reward_agent.definitions.card import load_env
 from reward_agent.errors import JobError
@@ -38,26 +38,18 @@ from reward_agent.run.drawing import film_extremes
 from reward_agent.threads import Background
 from reward_agent.types import Evaluation
 
-PROGRAM = """```python
-def compute_reward(state, action, next_state):
-    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=0.2)
-    return upright, {"upright": upright}
-```"""
+PROGRAM = runs.PROGRAM % 0.2
 
 
 def design(folder: Path, **options: Any) -> tuple[RunRecord, RunStore]:
-    script = folder / "replies.md"
-    script.write_text(f"--- reply ---\n{PROGRAM}\n")
-    run = reward_agent.design(
-        "inverted_pendulum", "balance", provider=f"scripted:{script}", runs_dir=folder / "runs",
-        environ={}, candidates=1, iterations=1, winner_seeds=0, steps=2048, eval_episodes=4,
-        critic=False, analyzer=False, **options,
-    )  # fmt: skip
-    return run, load_run(run.id, folder / "runs")
+    options = {"candidates": 1, "eval_episodes": 4, "critic": False, "analyzer": False} | options
+    runs.design(folder, "balance", PROGRAM, **options)
+    store = load_run("last", folder / "runs")
+    return store.read_run(), store
 
 
 def test_what_is_kept_to_be_drawn_is_an_episode_that_was_judged(tmp_path: Path) -> None:
-    run, store = design(tmp_path, video=False)
+    run, store = design(tmp_path)
     assert run.winner is not None
     folder = store.evaluation_dir(0, run.winner.candidate, run.config["seed"])
     evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
@@ -71,7 +63,7 @@ def test_what_is_kept_to_be_drawn_is_an_episode_that_was_judged(tmp_path: Path) 
 
 
 def test_the_run_ends_with_its_film(tmp_path: Path) -> None:
-    run, store = design(tmp_path)
+    run, store = design(tmp_path, video=True)
     assert run.winner is not None
     folder = store.evaluation_dir(0, run.winner.candidate, run.config["seed"])
     evaluated = read_record(folder / RESULT_FILE, EvaluateResult)

@@ -33,11 +33,7 @@ from reward_agent.run.estimate import estimate_design
 from reward_agent.testing import FakeLLMServer, HttpFault, ReceivedRequest, Say, Step
 from reward_agent.web.parts import Parts
 
-PROGRAM = """```python
-def compute_reward(state, action, next_state):
-    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=0.2)
-    return upright, {"upright": upright}
-```"""
+PROGRAM = runs.PROGRAM % 0.2
 ANALYSIS = json.dumps(
     {"failure_mode": "drift", "evidence": ["x"], "next_change": "y", "keep": True}
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.runs import PROGRAM
 
 import reward_agent
 from reward_agent.executors import journal, slots
@@ -21,17 +22,12 @@ from reward_agent.run import evaluate as evaluate_module
 from reward_agent.run import race as race_module
 from reward_agent.run.racing import RungScore
 
-PROGRAM = """```python
-def compute_reward(state, action, next_state):
-    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin={margin})
-    return upright, {{"upright": upright}}
-```"""
 STEPS = 8_192
 
 
 def design(folder: Path, n_candidates: int = 3, **options: Any) -> RunRecord:
     script = folder / "replies.md"
-    replies = [PROGRAM.format(margin=0.1 * (number + 2)) for number in range(n_candidates)]
+    replies = [PROGRAM % (0.1 * (number + 2)) for number in range(n_candidates)]
     script.write_text("".join(f"--- reply ---\n{reply}\n" for reply in replies))
     settings = {
         "candidates": n_candidates, "iterations": 1, "winner_seeds": 0, "steps": STEPS,

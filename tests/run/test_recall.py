@@ -5,17 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support import runs
 from support.runs import read_prompt
 
 import reward_agent
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import load_run
 
-PROGRAM = """```python
-def compute_reward(state, action, next_state):
-    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=0.2)
-    return upright, {"upright": upright}
-```"""
+PROGRAM = runs.PROGRAM % 0.2
 
 
 @pytest.mark.parametrize("kind", ["rounds", "terms", "score"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import runs
 
 import reward_agent
 from reward_agent.definitions.card import find_env_dir
@@ -23,11 +24,7 @@ from reward_agent.run import active as results
 from reward_agent.run import metric as metric_stage
 from reward_agent.run import winner as winner_stage
 
-GOOD = """```python
-def compute_reward(state, action, next_state):
-    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=0.2)
-    return upright, {"upright": upright}
-```"""
+GOOD = runs.PROGRAM % 0.2
 SETTINGS: dict[str, Any] = {
     "steps": 1024,
     "iterations": 1,

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.runs import PROGRAM
 
 import reward_agent
 from reward_agent.executors import slots
@@ -22,12 +23,6 @@ from reward_agent.run.racing import (
     pool_scores,
 )
 from reward_agent.run.seats import Seats
-
-PROGRAM = """```python
-def compute_reward(state, action, next_state):
-    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin={margin})
-    return upright, {{"upright": upright}}
-```"""
 
 
 def make_seats(monkeypatch: pytest.MonkeyPatch, n_fresh: int, fits: bool = True) -> Seats:
@@ -104,7 +99,7 @@ def test_confirmation_takes_over_what_the_race_has_trained(
 
     monkeypatch.setattr(slots, "run_job", note)
     script = tmp_path / "replies.md"
-    replies = [PROGRAM.format(margin=margin) for margin in (0.2, 0.3)]
+    replies = [PROGRAM % margin for margin in (0.2, 0.3)]
     script.write_text("".join(f"--- reply ---\n{reply}\n" for reply in replies))
     record = reward_agent.design(
         "inverted_pendulum", "balance", provider=f"scripted:{script}", runs_dir=tmp_path / "runs",

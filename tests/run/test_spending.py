@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support import runs
+from support.runs import WITH_EFFORT
 
 import reward_agent
 from reward_agent.designers.preview import estimate_tokens
@@ -21,13 +22,6 @@ from reward_agent.records.store import Candidate, RunRecord, RunStore, load_run
 from reward_agent.run.estimate import estimate_design
 from reward_agent.testing import FakeLLMServer, ReceivedRequest, Say, Step
 
-PROGRAM = """```python
-def compute_reward(state, action, next_state):
-    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=0.2)
-    effort = np.sum(np.square(action), axis=-1)
-    terms = {"upright": upright, "effort": -0.00N * effort}
-    return sum(terms.values()), terms
-```"""
 ACCEPTED = json.dumps({"verdict": "accept", "summary": "sound", "risks": []})
 ANALYSIS = json.dumps(
     {"failure_mode": "none", "evidence": ["it holds"], "next_change": "less effort", "keep": True}
@@ -48,7 +42,7 @@ class Model:
         if "You explain" in request.text:
             return Say(ANALYSIS, input_tokens=900, output_tokens=40)
         self.n_programs += 1
-        text = PROGRAM.replace("0.00N", f"0.00{self.n_programs}")
+        text = WITH_EFFORT.replace("0.001", f"0.00{self.n_programs}")
         return Say(text, input_tokens=5000, cached_tokens=3000, output_tokens=300)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import runs
 from support.commands import run_command
 
 import reward_agent
@@ -320,11 +321,7 @@ def test_what_is_said_elsewhere_goes_first_and_nothing_is_asked(tmp_path: Path) 
 
 # --- one's own run stays one command ----------------------------------------------------------------
 
-PROGRAM = """```python
-def compute_reward(state, action, next_state):
-    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=0.2)
-    return upright, {"upright": upright}
-```"""
+PROGRAM = runs.PROGRAM % 0.2
 
 
 def test_the_command_that_is_printed_says_all_that_the_run_does_not_decide(tmp_path: Path) -> None:

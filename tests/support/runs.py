@@ -18,6 +18,13 @@ def compute_reward(state, action, next_state):
     upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=%s)
     return upright, {"upright": upright}
 ```"""
+WITH_EFFORT = """```python
+def compute_reward(state, action, next_state):
+    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=0.2)
+    effort = np.sum(np.square(action), axis=-1)
+    terms = {"upright": upright, "effort": -0.001 * effort}
+    return sum(terms.values()), terms
+```"""
 SMALL: dict[str, Any] = {
     "steps": 2048,
     "iterations": 1,
