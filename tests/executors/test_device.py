@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from reward_agent.executors.device_survey import choose_device, describe_survey,
 from reward_agent.executors.slots import LocalPlace, SlotExecutor
 from reward_agent.records.job import PROGRAM_FILE, Limits
 from reward_agent.records.training_jobs import TrainJob
+from reward_agent.rewards.choices import read_choices
 from reward_agent.types import TrainingResult
 
 SPEED = """
@@ -91,6 +93,50 @@ def test_a_gpu_with_too_little_memory_is_refused(driver) -> None:
 def test_words_that_are_no_gpu_are_none(driver) -> None:
     driver("NVIDIA-SMI has failed because it could not communicate with the driver")
     assert survey_device().lacks
+
+
+class Cores:
+    """Cores that note what is trained on them."""
+
+    n_slots, is_remote = 1, False
+
+    def __init__(self) -> None:
+        self.ran: list[JobRequest] = []
+
+    def run(self, request: JobRequest, *_: object) -> str:
+        self.ran.append(request)
+        return "trained"
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("choice", "why"),
+    [
+        ('TRAINING = {"action_repeat": 2}', "it holds each action for several steps"),
+        ('STARTS = [{"share": 0.3, "until": 1, "torso_height": (0.9, 1.1)}]', "begin elsewhere"),
+    ],
+)
+def test_what_a_device_cannot_begin_or_hold_trains_on_the_cores_and_a_line_says_so(
+    choice: str, why: str, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    cores: Any = Cores()
+    choices = read_choices(choice + SPEED)
+    learner = choices.apply(load_env("hopper")).learner
+    source, starts = choice + SPEED, choices.starts
+    request = make_request(tmp_path / "a", source, learner=learner, starts=starts)
+    device = DevicePlace(cores, "cpu", said.append, tmp_path)
+    try:
+        assert not device.takes_more(request, threading.Event())
+        for _ in range(2):
+            assert device.run(request, None, threading.Event()) == "trained"
+    finally:
+        device.close()
+    assert cores.ran == [request] * 2
+    [line] = said
+    assert "trains on the CPU" in line
+    assert why in line
 
 
 @pytest.mark.long
