@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,20 @@ def driver(tmp_path: Path, monkeypatch):
         monkeypatch.setenv("PATH", f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
 
     return say
+
+
+@contextmanager
+def open_executor(
+    folder: Path, device: str, tell: Callable[[str], None] = ignore, **options: bool
+) -> Iterator[SlotExecutor]:
+    """Yield an executor of a device, whose home is the cores."""
+    pytest.importorskip("mujoco_warp")
+    place = LocalPlace(1, "default")
+    executor = SlotExecutor(DevicePlace(place, device, tell, folder, **options), home=place)
+    try:
+        yield executor
+    finally:
+        executor.close()
 
 
 def make_request(folder: Path, source: str = SPEED, **changes) -> JobRequest:
@@ -141,33 +156,24 @@ def test_what_a_device_cannot_begin_or_hold_trains_on_the_cores_and_a_line_says_
 
 @pytest.mark.long
 def test_a_gpu_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
-    pytest.importorskip("mujoco_warp")
-    place = LocalPlace(1, "default")
-    device = DevicePlace(place, "cuda", ignore, tmp_path)
-    try:
-        with pytest.raises(EnvironmentFailure, match="PyTorch finds no GPU"):
-            device.run(make_request(tmp_path / "a"), None, threading.Event())
-    finally:
-        device.close()
-        place.close()
+    with (
+        open_executor(tmp_path, "cuda") as executor,
+        pytest.raises(EnvironmentFailure, match="PyTorch finds no GPU"),
+    ):
+        executor.map([make_request(tmp_path / "a")])
 
 
 @pytest.mark.gpu
 def test_a_round_trains_together_and_what_cannot_trains_on_the_cores(tmp_path: Path) -> None:
-    pytest.importorskip("mujoco_warp")
     said: list[str] = []
-    place = LocalPlace(1, "default")
-    executor = SlotExecutor(DevicePlace(place, "cpu", said.append, tmp_path), home=place)
     requests = [
         make_request(tmp_path / "a"),
         make_request(tmp_path / "b", seed=1),
         make_request(tmp_path / "c", CHOOSING),
     ]
     rows: list[tuple[JobRequest, dict[str, float]]] = []
-    try:
+    with open_executor(tmp_path, "cpu", said.append) as executor:
         exits = executor.map(requests, lambda *row: rows.append(row))
-    finally:
-        executor.close()
     results = [job_exit.result for job_exit in exits]
     assert [type(result) for result in results] == [TrainingResult] * 3, exits
     assert [result.outcome.kind for result in results] == ["finished"] * 3
@@ -180,18 +186,12 @@ def test_a_round_trains_together_and_what_cannot_trains_on_the_cores(tmp_path: P
 
 @pytest.mark.long
 def test_a_device_that_fails_leaves_its_trainings_to_the_cores_where_it_may(tmp_path: Path) -> None:
-    pytest.importorskip("mujoco_warp")
     said: list[str] = []
-    place = LocalPlace(1, "default")
-    device = DevicePlace(place, "cuda", said.append, tmp_path, is_required=False)
-    executor = SlotExecutor(device, home=place)
     request = make_request(tmp_path / "a")
-    try:
+    with open_executor(tmp_path, "cuda", said.append, is_required=False) as executor:
         assert executor.takes_more(request)
         [job_exit] = executor.map([request])
         assert not executor.takes_more(request)
-    finally:
-        executor.close()
     assert isinstance(job_exit.result, TrainingResult)
     assert job_exit.result.outcome.kind == "finished"
     [line] = said
@@ -201,20 +201,15 @@ def test_a_device_that_fails_leaves_its_trainings_to_the_cores_where_it_may(tmp_
 
 @pytest.mark.gpu
 def test_a_process_that_is_killed_loses_no_slice_that_it_had_trained(tmp_path: Path) -> None:
-    pytest.importorskip("mujoco_warp")
     said: list[str] = []
-    place = LocalPlace(1, "default")
-    device = DevicePlace(place, "cpu", said.append, tmp_path, is_required=False)
-    executor = SlotExecutor(device, home=place)
-    try:
+    with open_executor(tmp_path, "cpu", said.append, is_required=False) as executor:
         [first] = executor.map([make_request(tmp_path / "a", until_timesteps=1024)])
-        assert device._queue._process is not None
-        device._queue._process.kill()
+        process = executor._place._queue._process
+        assert process is not None
+        process.kill()
         again = make_request(tmp_path / "b")
         folder = tmp_path / "a"
         [second] = executor.map([JobRequest(again.job, folder, again.limits)])
-    finally:
-        executor.close()
     assert first.result.total_timesteps == 1024
     assert second.result.total_timesteps == 2048
     assert [s.total_timesteps for s in second.result.snapshots][:1] == [
