@@ -302,7 +302,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.dictionaries(st.text(max_size=20), VALUES, max_size=4))
 def test_settings_of_a_learner_are_plain_or_refused(said: dict[str, Any]) -> None:
     said.pop("algo", None)

@@ -98,7 +98,7 @@ PIECES = ["```", "~~~~", "python", "json", "\n", "    ", "{", "}", "[", '"', ":"
           "verdict", "accept", "summary", "#", "'''", "=", "\r", "\u2028"]  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=60).map("".join))
 def test_any_text_is_read(text: str) -> None:
     parse_code(text, "compute_reward")

@@ -206,7 +206,7 @@ PROSE = st.lists(
 ).map("\n".join)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(TEXT)
 def test_any_text_is_parsed_without_an_exception(text):
     parsed = parse_code(text, "compute_reward")
@@ -214,7 +214,7 @@ def test_any_text_is_parsed_without_an_exception(text):
     assert all("\n".join(part.body.split("\n")) == part.body for part in find_fences(text))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     before=PROSE,
     between=PROSE,
@@ -227,7 +227,7 @@ def test_program_survives_any_prose_around_it(before, between, after, mark, tag)
     assert parse(reply) == MAIN
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(min_value=0, max_value=len(fence(USING))), PROSE)
 def test_truncation_gives_the_whole_program_or_none(cut, prose):
     reply = prose + "\n" + fence(USING)[:cut]
@@ -235,7 +235,7 @@ def test_truncation_gives_the_whole_program_or_none(cut, prose):
     assert source is None or parse_source(source).source is not None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(TEXT, TEXT)
 def test_json_survives_any_prose(before, after):
     reply = f"{before}\n\n```json\n{ANALYSIS}\n```\n{after}"
@@ -254,7 +254,7 @@ WORDS = st.text(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     others=st.lists(
         st.tuples(st.sampled_from(LANGUAGES), st.sampled_from([MAIN, OTHER, '{"a": 1}\n', "ls\n"])),
@@ -270,7 +270,7 @@ def test_program_is_told_from_blocks_of_other_languages(others, place):
     assert parse("\n".join(blocks)) == USING
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     weights=st.lists(st.integers(min_value=0, max_value=99), min_size=1, max_size=6),
     prose=st.lists(PROSE, min_size=6, max_size=6),
@@ -281,7 +281,7 @@ def test_last_of_any_number_of_candidates_is_taken_whole(weights, prose):
     assert parse(reply) == programs[-1]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(doc=WORDS, comment=WORDS, mark=st.sampled_from(["```", "~~~"]))
 def test_any_character_in_a_comment_comes_through_to_the_letter(doc, comment, mark):
     source = MAIN.replace(":\n", f':\n    """{doc}."""\n    # {comment}.\n', 1)
@@ -305,7 +305,7 @@ RECORDS = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(record=RECORDS, indent=st.sampled_from([None, 2]), is_ascii=st.booleans(), prose=PROSE)
 def test_record_comes_back_as_it_was_written(record, indent, is_ascii, prose):
     text = json.dumps(record.model_dump(mode="json"), indent=indent, ensure_ascii=is_ascii)
@@ -313,7 +313,7 @@ def test_record_comes_back_as_it_was_written(record, indent, is_ascii, prose):
     assert parse_record(text, Critique) == record
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(record=RECORDS, share=st.floats(min_value=0, max_value=0.99))
 def test_record_that_was_cut_off_is_never_taken_for_another(record, share):
     text = json.dumps(record.model_dump(mode="json"))

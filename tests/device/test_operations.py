@@ -108,7 +108,7 @@ STEPS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(STEPS, min_size=1, max_size=4))
 def test_what_the_verifier_takes_runs_and_gives_what_it_said(steps: list[Step]) -> None:
     operations = make(*steps)

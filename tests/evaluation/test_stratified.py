@@ -43,7 +43,7 @@ def test_profile_falls_from_all_runs_to_none(strata):
     assert shares[1] == pytest.approx(np.mean(flat > flat.min()))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(STRATA)
 def test_interval_lies_within_the_scores_and_repeats(strata):
     low, high = stratified_interval(strata, seed=3)

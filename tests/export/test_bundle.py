@@ -239,7 +239,7 @@ def test_code_stays_as_it_is() -> None:
 
 
 @given(st.text(max_size=300))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_cleaning_is_done_once_and_for_all(text: str) -> None:
     cleaner = Cleaner((), ALICE)
     once = cleaner.clean_prose(text)
@@ -430,9 +430,7 @@ def test_a_file_that_is_none_is_refused(packed: Path, tmp_path: Path, runs: Path
 
 
 @given(st.data())
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_damaged_bundle_is_opened_whole_or_not_at_all(
     made: Path, packed: Path, tmp_path: Path, data: st.DataObject
 ) -> None:

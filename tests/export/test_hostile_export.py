@@ -101,7 +101,7 @@ def check(text: str) -> None:
     assert find_form(text) == find_form(PLAIN)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10)
 @given(st.data())
 def test_any_words_anywhere_leave_the_form_of_the_file(data: st.DataObject) -> None:
     chosen = data.draw(st.lists(TEXTS, min_size=40, max_size=40))
@@ -389,7 +389,6 @@ def plain(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @settings(
     max_examples=15,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())

@@ -62,7 +62,7 @@ def test_both_bad_lowers_both_and_the_same_neither() -> None:
     assert same["a"] == pytest.approx(0.0, abs=1e-9)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(ANSWERS)
 def test_ratings_do_not_depend_on_sides_or_order(answers: list[Answer]) -> None:
     swap = {"a": "b", "b": "a"}
@@ -71,7 +71,7 @@ def test_ratings_do_not_depend_on_sides_or_order(answers: list[Answer]) -> None:
     assert all(first[name] == pytest.approx(second[name], abs=1e-6) for name in NAMES)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(ANSWERS)
 def test_every_answer_set_gives_finite_ratings_and_a_pair(answers: list[Answer]) -> None:
     ratings = rate(NAMES, answers)

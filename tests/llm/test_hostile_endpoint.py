@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.chat import make_chat_model
 
@@ -263,7 +263,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30)
 @given(body=JSON, is_stream=st.booleans())
 def test_any_json_is_a_reply_or_one_line(provider, body, is_stream) -> None:
     text = json.dumps(body)

@@ -113,9 +113,7 @@ WORDS = [
     "'",
 ]
 MOST_CALLS = 2_000_000
-BOUNDED = settings(
-    max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
-)
+BOUNDED = settings(max_examples=120, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
 def check_in_time(source):

@@ -435,7 +435,6 @@ def spoil_one(world: World, data: st.DataObject) -> None:
 @given(data=st.data())
 @settings(
     max_examples=40,
-    deadline=None,
     derandomize=True,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
