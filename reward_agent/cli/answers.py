@@ -26,7 +26,7 @@ class Answer:
     """What a command has found, to be printed as its caller wants it.
 
     Args:
-        record: a record or dataclass, or a list of them, for ``--json``.
+        record: a record or dataclass, or a list of them, for ``--json``; or what reads it.
         shown: the same for a person: words, a table, or what writes them.
         ending: what is raised once it is printed, such as ``typer.Exit``.
         is_verbatim: whether what looks like a credential stays in the record.
@@ -40,7 +40,8 @@ class Answer:
     def print(self, *, as_json: bool) -> None:
         """Print it, and end as it says."""
         if as_json:
-            print_json(self.record, is_verbatim=self.is_verbatim)
+            record = self.record() if callable(self.record) else self.record
+            print_json(record, is_verbatim=self.is_verbatim)
         elif isinstance(self.shown, str):
             print_text(self.shown)
         elif isinstance(self.shown, Table):

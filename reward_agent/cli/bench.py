@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reward_agent.cli.answers import answers
+from reward_agent.cli.answers import Answer, answers
 from reward_agent.cli.output import (
     Yes,
     answer_console,
     ask_about_money,
     make_table,
-    print_json,
     print_text,
     progress_console,
 )
-from reward_agent.cli.settings import Json, add_settings, take_options
+from reward_agent.cli.settings import add_settings, take_options
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.types import Record
 
@@ -82,11 +81,9 @@ def run_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show jobs, env steps, time and money; run nothing.")
     ] = False,
-    as_json: Json = False,
     **given: Any,
-) -> None:
+) -> Answer | None:
     """Run a suite, or go on with it: jobs that are over are not repeated."""
-    from reward_agent.bench.page import PAGE_FILE, render_markdown, write_results
     from reward_agent.bench.plan import Choices
     from reward_agent.bench.sweep import run_sweep
     from reward_agent.llm.budget import SpendingLimits
@@ -96,7 +93,7 @@ def run_command(
     choices = Choices(provider, model, os.environ, place)
     if dry_run:
         _show_forecast(chosen, choices, slots, output)
-        return
+        return None
     store = run_sweep(
         chosen,
         choices,
@@ -107,12 +104,15 @@ def run_command(
         limits=SpendingLimits(max_usd, calls=max_calls),
         agree=ask_about_money(yes),
     )
+    return _report_sweep(store)
+
+
+def _report_sweep(store: SweepStore) -> Answer:
+    """Write a sweep's tables, charts and page; the tables are the answer."""
+    from reward_agent.bench.page import PAGE_FILE, render_markdown, write_results
+
     results = write_results(store)
-    if as_json:
-        print_json(results)
-        return
-    print_text(render_markdown(results))
-    print_text(str(store.dir / PAGE_FILE))
+    return Answer(results, f"{render_markdown(results)}\n{store.dir / PAGE_FILE}")
 
 
 def _load(name: str, changes: dict[str, Any]) -> Suite:
@@ -184,16 +184,12 @@ class JobCounts(Record):
 
 @app.command("status")
 @answers("cli.bench:JobCounts")
-def status_command(sweep: SweepName, as_json: Json = False) -> None:
+def status_command(sweep: SweepName) -> Answer:
     """Say how far a sweep is."""
     from reward_agent.bench.sweep import find_sweep
 
-    store = find_sweep(sweep)
-    counts = _count_jobs(store)
-    if as_json:
-        print_json(counts)
-    else:
-        print_text(", ".join(f"{count} {name}" for name, count in counts))
+    counts = _count_jobs(find_sweep(sweep))
+    return Answer(counts, ", ".join(f"{count} {name}" for name, count in counts))
 
 
 def _count_jobs(store: SweepStore) -> JobCounts:
@@ -210,37 +206,32 @@ def _count_jobs(store: SweepStore) -> JobCounts:
 
 @app.command("report")
 @answers("bench.results:Results")
-def report_command(sweep: SweepName, as_json: Json = False) -> None:
+def report_command(sweep: SweepName) -> Answer:
     """Write a sweep's tables, charts and page again, and show the tables."""
-    from reward_agent.bench.page import PAGE_FILE, render_markdown, write_results
     from reward_agent.bench.sweep import find_sweep
 
-    store = find_sweep(sweep)
-    results = write_results(store)
-    if as_json:
-        print_json(results)
-        return
-    print_text(render_markdown(results))
-    print_text(str(store.dir / PAGE_FILE))
+    return _report_sweep(find_sweep(sweep))
 
 
 @app.command("compare")
 @answers("bench.results:Comparison[]")
-def compare_command(first: SweepName, second: SweepName, as_json: Json = False) -> None:
+def compare_command(first: SweepName, second: SweepName) -> Answer:
     """Compare two sweeps on the tasks and methods that both have."""
     from reward_agent.bench.page import render_number
     from reward_agent.bench.results import compare_sweeps
     from reward_agent.bench.sweep import find_sweep
 
     rows = compare_sweeps(find_sweep(first), find_sweep(second))
-    if as_json:
-        print_json(rows)
-        return
-    table = make_table("task", "method", ">first", ">second", ">P(second better)", "unit")
-    for row in rows:
-        scores = (
+    shown = (
+        (
+            row.task,
+            row.label,
             render_number(row.first, row.first_interval),
             render_number(row.second, row.second_interval),
+            render_number(row.improvement),
+            row.unit,
         )
-        table.add_row(row.task, row.label, *scores, render_number(row.improvement), row.unit)
-    answer_console.print(table)
+        for row in rows
+    )
+    head = ("task", "method", ">first", ">second", ">P(second better)", "unit")
+    return Answer(rows, make_table(*head, rows=shown))

@@ -9,6 +9,8 @@ from reward_agent.cli.output import answer_console, make_table, print_text
 from reward_agent.text import clean_text, hide_credentials
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from reward_agent.llm.budget import CostSummary
     from reward_agent.llm.replies import CallRecord, StoredReply
     from reward_agent.records.store import RunRecord
@@ -64,13 +66,13 @@ def show_calls(records: Sequence[CallRecord]) -> None:
     answer_console.print(table)
 
 
-def show_replies(replies: Sequence[StoredReply]) -> None:
-    """Write where each reply belongs and how it begins, in a line each."""
-    table = make_table(">", "prompt", "model", "reply")
-    for number, reply in enumerate(replies, start=1):
-        beginning = clean_text(reply.completion.reply, 60)
-        table.add_row(str(number), str(reply.place), reply.completion.model, beginning)
-    answer_console.print(table)
+def make_reply_table(replies: Sequence[StoredReply]) -> Table:
+    """Return where each reply belongs and how it begins, in a row each."""
+    rows = (
+        (f"{number}", str(one.place), one.completion.model, clean_text(one.completion.reply, 60))
+        for number, one in enumerate(replies, start=1)
+    )
+    return make_table(">", "prompt", "model", "reply", rows=rows)
 
 
 def _list_cells(usage: Usage) -> tuple[str, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
-from reward_agent.cli.answers import answers
+from reward_agent.cli.answers import Answer, answers
 from reward_agent.cli.detach import detach
 from reward_agent.cli.output import (
     Yes,
@@ -78,20 +79,23 @@ def design_command(
         typer.Option("--detach", help="End when the run has begun; it goes on by itself."),
     ] = False,
     **settings: Any,
-) -> None:
+) -> Answer:
     """Design a reward function for a behaviour and train a policy with it."""
     from reward_agent.cli.display import RunDisplay
     from reward_agent.control.status import read_status
     from reward_agent.definitions.paths import find_runs_dir
     from reward_agent.records.store import RunStore, load_run
+    from reward_agent.run.estimate import estimate_design
     from reward_agent.run.open import design
     from reward_agent.run.resume import resume_run
     from reward_agent.trackers.follow import TrackedRun
 
     if estimate:
-        settings["n_given"] = len(start_from or ())
-        _show_estimate(env, task, runs_dir, as_json, settings)
-        return
+        from reward_agent.cli.costs import show_estimate
+
+        n_given = len(start_from or ())
+        expected = estimate_design(env, task, runs_dir=runs_dir, n_given=n_given, **settings)
+        return Answer(expected, partial(show_estimate, expected))
     for flag, given in (("task", task), ("name", name), ("from", start_from)):
         if resume is not None and given:
             raise UsageError(
@@ -123,7 +127,7 @@ def design_command(
             if as_json:
                 print_json(read_status(RunStore(Path(error.run))))
             raise
-    _show_end(resumed or RunStore(folder / run.id), run, as_json)
+    return _tell_end(resumed or RunStore(folder / run.id), run)
 
 
 _DEMO = """
@@ -159,19 +163,6 @@ def _open_report(runs_dir: Path | None) -> None:
     from reward_agent.report.page import REPORT_FILE
 
     webbrowser.open((load_run("last", runs_dir).dir / REPORT_FILE).as_uri())
-
-
-def _show_estimate(
-    env: str | None, task: str | None, runs_dir: Path | None, as_json: bool, settings: Any
-) -> None:
-    from reward_agent.cli.costs import show_estimate
-    from reward_agent.run.estimate import estimate_design
-
-    estimated = estimate_design(env, task, runs_dir=runs_dir, **settings)
-    if as_json:
-        print_json(estimated)
-    else:
-        show_estimate(estimated)
 
 
 # --- a metric that the Designer proposes ----------------------------------------------------------
@@ -233,15 +224,12 @@ def _show_proposal(proposed: ProposedMetric) -> None:
         progress_console.print(Text.assemble(("  look      ", "bold yellow"), doubt))
 
 
-def _show_end(store: RunStore, run: RunRecord, as_json: bool) -> None:
+def _tell_end(store: RunStore, run: RunRecord) -> Answer:
     from reward_agent.cli.display import show_run
     from reward_agent.control.status import read_status
 
-    if as_json:
-        print_json(read_status(store))
-    else:
-        show_run(store, run)
     target = run.config.get("target_score")
     score = run.winner.task_score if run.winner else None
-    if run.limit or (target is not None and (score is None or score < target)):
-        raise typer.Exit(BELOW_TARGET)
+    is_below = target is not None and (score is None or score < target)
+    ending = typer.Exit(BELOW_TARGET) if run.limit or is_below else None
+    return Answer(partial(read_status, store), partial(show_run, store, run), ending)

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from reward_agent.cli.answers import answers
-from reward_agent.cli.output import Yes, ask_about_money, print_json, print_text
-from reward_agent.cli.settings import Env, Json, add_settings
+from reward_agent.cli.answers import Answer, answers
+from reward_agent.cli.output import Yes, ask_about_money
+from reward_agent.cli.settings import Env, add_settings
 
 
 @answers("summary.diagnosis:RewardDiagnosis")
@@ -32,9 +32,8 @@ def diagnose_command(
         Path | None, typer.Option("--output", "-o", help="Folder for the evidence.")
     ] = None,
     yes: Yes = False,
-    as_json: Json = False,
     **settings: Any,
-) -> None:
+) -> Answer:
     """Train a reward once and say, term by term, what it pays for; its gravest fault first."""
     from reward_agent.cli.display import RunDisplay
     from reward_agent.files import read_text, write_atomic
@@ -55,9 +54,6 @@ def diagnose_command(
         )
     if out is not None:
         write_atomic(out, read_text(diagnosed.page).encode())
-    if as_json:
-        print_json(diagnosed.diagnosis)
-        return
-    print_text(render_diagnosis(diagnosed.diagnosis))
-    print_text(f"\npage     {out or diagnosed.page}")
-    print_text(f"evidence {diagnosed.folder}")
+    words = render_diagnosis(diagnosed.diagnosis)
+    places = f"page     {out or diagnosed.page}\nevidence {diagnosed.folder}"
+    return Answer(diagnosed.diagnosis, f"{words}\n\n{places}")

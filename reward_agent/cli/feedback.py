@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from reward_agent.cli.answers import answers
-from reward_agent.cli.output import Yes, ask_about_money, print_json, print_text, progress_console
+from reward_agent.cli.answers import Answer, answers
+from reward_agent.cli.output import Yes, ask_about_money, print_text, progress_console
 from reward_agent.cli.settings import (
     Json,
     RunName,
@@ -103,14 +103,14 @@ def feedback_command(
     runs_dir: RunsDir = None,
     as_json: Json = False,
     **settings: Any,
-) -> None:
+) -> Answer | None:
     """Give feedback on a run: in words, by preference, by editing; until you are content."""
     script, page = take_options(Script, settings), take_options(PageOptions, settings)
     if web:
         if script:
             raise UsageError("--web takes no --say, --prefer and the like", "do these on the page")
         _serve(run, runs_dir, page, {"env": env, "agree": ask_about_money(yes), **settings})
-        return
+        return None
     from reward_agent.cli.conversation import Conversation
     from reward_agent.cli.display import RunDisplay
     from reward_agent.cli.feedback_script import run_script
@@ -131,8 +131,7 @@ def feedback_command(
                 run_script(session, script)
             elif not as_json:
                 Conversation(session, display, is_terminal=sys.stdin.isatty()).run()
-        if as_json:
-            print_json(describe_session(session))
+        return Answer(describe_session(session), "") if as_json else None
 
 
 def _serve(run: str, runs_dir: Path | None, options: PageOptions, settings: dict[str, Any]) -> None:

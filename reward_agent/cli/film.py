@@ -8,9 +8,8 @@ from typing import Annotated, cast, get_args
 import typer
 from pydantic import Field
 
-from reward_agent.cli.answers import answers
-from reward_agent.cli.output import print_json, print_text
-from reward_agent.cli.settings import Json, RunName, RunsDir
+from reward_agent.cli.answers import Answer, answers
+from reward_agent.cli.settings import RunName, RunsDir
 from reward_agent.types import EpisodeName, FilmFormat, FilmSize, Record
 
 # An animated picture is some ten times as large as an mp4.
@@ -59,8 +58,7 @@ def film_command(
         bool, typer.Option("--strip", help="Write its key moments as a picture beside it, too.")
     ] = False,
     runs_dir: RunsDir = None,
-    as_json: Json = False,
-) -> None:
+) -> Answer:
     """Draw a film of a run's policy: mp4, animated WebP or GIF."""
     from reward_agent.records.film_jobs import FilmStyle
     from reward_agent.run.film import GET_MP4, choose_format, draw_film
@@ -69,15 +67,12 @@ def film_command(
     if form is None and ending in get_args(FilmFormat):
         form = cast(FilmFormat, ending)
     chosen = choose_format(form)
+    style = FilmStyle(
+        size=size or _SIZES[chosen], formats=(chosen,), slow=slow, is_whole=whole, has_words=words
+    )
     drawn = draw_film(
         run,
-        FilmStyle(
-            size=size or _SIZES[chosen],
-            formats=(chosen,),
-            slow=slow,
-            is_whole=whole,
-            has_words=words,
-        ),
+        style,
         candidates=side_by_side or ((candidate,) if candidate else ()),
         episode=episode,
         env=env,
@@ -85,16 +80,13 @@ def film_command(
         has_strip=strip,
         runs_dir=runs_dir,
     )
-    if as_json:
-        moments = str(drawn.strip.absolute()) if drawn.strip else None
-        print_json(
-            FilmFile(
-                file=str(drawn.file.absolute()), episode=episode, shown=drawn.shown, strip=moments
-            )
-        )
-        return
-    print_text(str(drawn.file))
-    if drawn.strip:
-        print_text(str(drawn.strip))
+    lines = [str(path) for path in (drawn.file, drawn.strip) if path]
     if form is None and chosen != "mp4":
-        print_text(f"an mp4, which plays everywhere: {GET_MP4}")
+        lines.append(f"an mp4, which plays everywhere: {GET_MP4}")
+    told = FilmFile(
+        file=str(drawn.file.absolute()),
+        episode=episode,
+        shown=drawn.shown,
+        strip=str(drawn.strip.absolute()) if drawn.strip else None,
+    )
+    return Answer(told, "\n".join(lines))

@@ -9,9 +9,8 @@ from typing import Annotated, Literal
 import typer
 from pydantic import Field
 
-from reward_agent.cli.answers import answers
-from reward_agent.cli.output import print_json, print_text
-from reward_agent.cli.settings import Json
+from reward_agent.cli.answers import Answer, answers
+from reward_agent.cli.output import print_text
 from reward_agent.llm import keys
 from reward_agent.types import Record
 
@@ -41,15 +40,12 @@ class KeptKeys(Record):
 
 @keys_app.command("list")
 @answers("cli.keys:KeptKeys")
-def list_command(as_json: Json = False) -> None:
+def list_command() -> Answer:
     """List the names of the keys that are kept, and whether `.env` is read; no key is shown."""
     names, reads = keys.list_keys(os.environ), keys.reads_env_file(os.environ)
-    if as_json:
-        print_json(KeptKeys(keys=tuple(names), reads_env_file=reads))
-        return
-    for name in names or ["no key is kept"]:
-        print_text(name)
-    print_text(f".env of the working directory: {'read' if reads else 'not read'}")
+    lines = [*(names or ["no key is kept"])]
+    lines.append(f".env of the working directory: {'read' if reads else 'not read'}")
+    return Answer(KeptKeys(keys=tuple(names), reads_env_file=reads), "\n".join(lines))
 
 
 @keys_app.command("rm")

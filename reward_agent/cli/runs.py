@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reward_agent.cli import steer, upkeep
-from reward_agent.cli.answers import answers
-from reward_agent.cli.output import (
-    answer_console,
-    make_table,
-    print_error,
-    print_json,
-    print_text,
-    show_number,
-)
-from reward_agent.cli.settings import Json, RunName, RunsDir
+from reward_agent.cli.answers import Answer, answers
+from reward_agent.cli.output import make_table, print_error, show_number
+from reward_agent.cli.settings import RunName, RunsDir
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.errors import DataError, UsageError
 from reward_agent.text import hide_in_words
@@ -61,35 +55,31 @@ def list_command(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the newest so many.")] = None,
     full: Full = False,
     runs_dir: RunsDir = None,
-    as_json: Json = False,
-) -> None:
+) -> Answer:
     """List the runs and the diagnoses, newest last."""
     from reward_agent.control.listing import read_row
     from reward_agent.records.store import list_kept
 
     rows: list[RunRow] = []
-    unreadable = []
     for folder in reversed(list_kept(find_runs_dir(runs_dir))):
         if limit is not None and len(rows) == limit:
             break
         try:
             row = read_row(folder)
         except DataError as error:  # the others are still worth a list
-            unreadable.append(error)
+            print_error(error)
             continue
         if env in (None, row.env) and status in (None, row.status):
             rows.append(row)
     rows.reverse()
-    if as_json:
-        print_json(rows if full else [row.model_copy(update={"record": None}) for row in rows])
-    else:
-        table = make_table("run", "kind", "status", "designer", ">score", "task")
-        for row in rows:
-            about, designer = hide_in_words(row.task), row.designer.partition(": ")[0]
-            table.add_row(row.id, row.kind, row.status, designer, _say_score(row), about)
-        answer_console.print(table)
-    for reason in unreadable:
-        print_error(reason)
+    told = rows if full else [row.model_copy(update={"record": None}) for row in rows]
+    head = ("run", "kind", "status", "designer", ">score", "task")
+    return Answer(told, make_table(*head, rows=map(_list_cells, rows)))
+
+
+def _list_cells(row: RunRow) -> tuple[str, ...]:
+    about, designer = hide_in_words(row.task), row.designer.partition(": ")[0]
+    return row.id, row.kind, row.status, designer, _say_score(row), about
 
 
 def _say_score(row: RunRow) -> str:
@@ -103,9 +93,7 @@ def _say_score(row: RunRow) -> str:
 
 @app.command("show")
 @answers("control.status:RunStatus", "control.listing:WholeRun", "control.listing:KeptDiagnosis")
-def show_command(
-    run: RunName, full: Full = False, runs_dir: RunsDir = None, as_json: Json = False
-) -> None:
+def show_command(run: RunName, full: Full = False, runs_dir: RunsDir = None) -> Answer:
     """Show one run: its candidates, their outcomes and the winner; or one diagnosis."""
     from reward_agent.cli.display import show_run
     from reward_agent.control.listing import read_diagnosis, read_whole
@@ -115,16 +103,12 @@ def show_command(
 
     folder = find_kept(run, runs_dir)
     diagnosis = read_diagnosis(folder)
+    if diagnosis is not None:
+        words = hide_in_words(render_diagnosis(diagnosis))
+        return Answer(diagnosis, f"{words}\n\npage     {folder / DIAGNOSIS_PAGE}")
     store = RunStore(folder)
-    if diagnosis is not None and as_json:
-        print_json(diagnosis)
-    elif diagnosis is not None:
-        print_text(hide_in_words(render_diagnosis(diagnosis)))
-        print_text(f"\npage     {folder / DIAGNOSIS_PAGE}")
-    elif as_json:
-        print_json(read_whole(store) if full else read_status(store, has_candidates=True))
-    else:
-        show_run(store, store.read_run())
+    read = partial(read_whole if full else partial(read_status, has_candidates=True), store)
+    return Answer(read, lambda: show_run(store, store.read_run()))
 
 
 @app.command("costs")
@@ -133,8 +117,7 @@ def costs_command(
     run: RunName,
     runs_dir: RunsDir = None,
     calls: Annotated[bool, typer.Option("--calls", help="Show every call.")] = False,
-    as_json: Json = False,
-) -> None:
+) -> Answer:
     """Show what a run paid its language model: by agent, by round, by call."""
     from reward_agent.cli.costs import show_calls, show_costs
     from reward_agent.llm.budget import summarise_costs
@@ -144,12 +127,14 @@ def costs_command(
     store = load_run(run, runs_dir)
     records = read_calls(store.dir)
     summary = summarise_costs(records)
-    if as_json:
-        print_json(summary.model_copy(update={"calls": tuple(records)}) if calls else summary)
-        return
-    if calls:
-        show_calls(records)
-    show_costs(summary, store.read_run())
+
+    def show() -> None:
+        if calls:
+            show_calls(records)
+        show_costs(summary, store.read_run())
+
+    told = summary.model_copy(update={"calls": tuple(records)}) if calls else summary
+    return Answer(told, show)
 
 
 @app.command("replies")
@@ -160,10 +145,9 @@ def replies_command(
         int | None, typer.Argument(min=1, help="Which one is shown whole; without, a list.")
     ] = None,
     runs_dir: RunsDir = None,
-    as_json: Json = False,
-) -> None:
+) -> Answer:
     """Show what a run asked its language model, and what it was answered."""
-    from reward_agent.cli.costs import show_replies
+    from reward_agent.cli.costs import make_reply_table
     from reward_agent.llm.replies import read_replies
     from reward_agent.records.store import load_run
 
@@ -171,13 +155,12 @@ def replies_command(
     chosen = stored if number is None else stored[number - 1 : number]
     if not chosen:
         raise UsageError(f"the run holds {len(stored)} replies", "give the number of one of them")
-    if as_json:
+    if number is None:
         rows = [reply.to_row(place) for place, reply in enumerate(stored, 1)]
-        print_json(rows if number is None else chosen[0], is_verbatim=True)
-    elif number is None:
-        show_replies(stored)
-    else:
-        print_text(f"{chosen[0].prompt}\n\n## reply\n\n{chosen[0].completion.reply}")
+        return Answer(rows, make_reply_table(stored), is_verbatim=True)
+    [reply] = chosen
+    words = f"{reply.prompt}\n\n## reply\n\n{reply.completion.reply}"
+    return Answer(reply, words, is_verbatim=True)
 
 
 @app.command("curves")
@@ -188,21 +171,17 @@ def curves_command(
         Path | None, typer.Option("--output", "-o", help="A CSV file; without, standard output.")
     ] = None,
     runs_dir: RunsDir = None,
-    as_json: Json = False,
-) -> None:
+) -> Answer:
     """Write the course of every training of a run as CSV."""
     from reward_agent.files import write_atomic
     from reward_agent.records.store import load_run
     from reward_agent.report.curves import list_curve_rows, render_csv
 
     rows = list_curve_rows(load_run(run, runs_dir))
-    if as_json:
-        print_json(rows)
-    elif output is None:
-        print_text(render_csv(rows).rstrip("\n"))
-    else:
-        write_atomic(output, render_csv(rows).encode())
-        print_text(str(output))
+    if output is None:
+        return Answer(rows, render_csv(rows).rstrip("\n"))
+    write_atomic(output, render_csv(rows).encode())
+    return Answer(rows, str(output))
 
 
 @app.command("pack")
@@ -214,13 +193,13 @@ def pack_command(
         typer.Option("--output", "-o", help="File, or folder for it; RUN.run.zip by default."),
     ] = None,
     runs_dir: RunsDir = None,
-    as_json: Json = False,
-) -> None:
+) -> Answer:
     """Write a run as one file to hand over: without paths, names and keys of this machine."""
     from reward_agent.export.bundle import pack_run
     from reward_agent.records.store import load_run
 
-    _tell_file(pack_run(load_run(run, runs_dir), output), as_json)
+    path = str(pack_run(load_run(run, runs_dir), output))
+    return Answer(WrittenFile(file=path), path)
 
 
 @app.command("open")
@@ -231,8 +210,7 @@ def open_command(
         typer.Argument(help="A file that `runs pack` wrote, or the name of a recorded run."),
     ],
     runs_dir: RunsDir = None,
-    as_json: Json = False,
-) -> None:
+) -> Answer:
     """Unpack a run that somebody handed over, or that ships with the program, among yours."""
     from reward_agent.control.status import read_status
     from reward_agent.export.shipped import find_shipped, list_shipped
@@ -240,14 +218,11 @@ def open_command(
 
     path = find_shipped(file) if file in list_shipped() else Path(file)
     store = open_bundle(path, find_runs_dir(runs_dir))
-    if as_json:
-        print_json(read_status(store))
-    else:
-        print_text(str(store.dir))
+    return Answer(partial(read_status, store), str(store.dir))
 
 
 @answers("report.told:ToldReport")
-def report_command(run: RunName, runs_dir: RunsDir = None, as_json: Json = False) -> None:
+def report_command(run: RunName, runs_dir: RunsDir = None) -> Answer:
     """Write a run's report.html again and print its path, or as JSON what it says."""
     from reward_agent.records.store import load_run
     from reward_agent.report.page import write_report
@@ -255,17 +230,7 @@ def report_command(run: RunName, runs_dir: RunsDir = None, as_json: Json = False
 
     folder = load_run(run, runs_dir).dir
     page = write_report(folder)
-    if as_json:
-        print_json(tell_report(folder))
-    else:
-        print_text(str(page))
-
-
-def _tell_file(path: Path, as_json: bool) -> None:
-    if as_json:
-        print_json(WrittenFile(file=str(path)))
-    else:
-        print_text(str(path))
+    return Answer(partial(tell_report, folder), str(page))
 
 
 @answers("export.package:Export")
@@ -284,8 +249,7 @@ def export_command(
         typer.Option(metavar="onnx|torch|sb3", help="The policy in that form, too; repeatable."),
     ] = None,
     runs_dir: RunsDir = None,
-    as_json: Json = False,
-) -> None:
+) -> Answer:
     """Write a run's reward as one file that needs NumPy alone, its policy and a test."""
     from reward_agent.export.package import check_form, convert_policy, export_run
 
@@ -293,15 +257,15 @@ def export_command(
         check_form(form)
     export = export_run(run, output, candidate, runs_dir, allow_import)
     converted = [name for form in also or () for name in convert_policy(output, form)]
-    if as_json:
-        files = (*export.files, *converted)
-        print_json(replace(export, folder=export.folder.absolute(), files=files))
-        return
-    print_text(f"reward  {output / 'reward.py'} (candidate {export.candidate})")
-    print_text(f"policy  {output / 'policy.safetensors'}, loaded by {output / 'policy.py'}")
-    print_text(f"        {export.policy}")
-    for name in converted:
-        print_text(f"        {output / name}")
-    print_text(f"test    python -m pytest {output / 'test_reward.py'}")
+    lines = [
+        f"reward  {output / 'reward.py'} (candidate {export.candidate})",
+        f"policy  {output / 'policy.safetensors'}, loaded by {output / 'policy.py'}",
+        f"        {export.policy}",
+        *(f"        {output / name}" for name in converted),
+        f"test    python -m pytest {output / 'test_reward.py'}",
+    ]
     if export.note:
-        print_text(f"without an environment: {export.note}")
+        lines.append(f"without an environment: {export.note}")
+    files = (*export.files, *converted)
+    told = replace(export, folder=export.folder.absolute(), files=files)
+    return Answer(told, "\n".join(lines))

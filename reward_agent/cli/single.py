@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import Field
 
-from reward_agent.cli.answers import answers
-from reward_agent.cli.output import print_json, print_text, progress_console, render_table
-from reward_agent.cli.settings import Env, Json, add_settings
+from reward_agent.cli.answers import Answer, answers
+from reward_agent.cli.output import progress_console, render_table
+from reward_agent.cli.settings import Env, add_settings
 from reward_agent.errors import DataError, UsageError
 from reward_agent.files import find_real, read_bytes
 from reward_agent.records.drafting_jobs import TranslateResult
@@ -64,12 +64,7 @@ class TrainAnswer(Record):
 
 
 @answers("cli.single:TrainAnswer")
-@add_settings(
-    "preset",
-    "algo",
-    "steps",
-    *_OF_A_SCORE,
-)
+@add_settings("preset", "algo", "steps", *_OF_A_SCORE)
 def train_command(
     env: Env,
     task: Task,
@@ -78,9 +73,8 @@ def train_command(
     ] = None,
     metric: MetricOption = None,
     output: Folder = None,
-    as_json: Json = False,
     **settings: Any,
-) -> None:
+) -> Answer:
     """Train a policy with one reward program and score it by the task's metric."""
     from reward_agent.cli.display import RunDisplay
     from reward_agent.run.single import train
@@ -91,25 +85,24 @@ def train_command(
         trained = train(
             env, task, source, metric=metric, folder=output, on_progress=show, **settings
         )
-    if as_json:
-        told = {"training": trained.result, "evaluation": trained.evaluation}
-        print_json(TrainAnswer(folder=str(trained.folder), algo=trained.algo, **told))
-        return
-    result = trained.result
-    speed = f"{result.steps_per_s:,.0f}/s"
-    print_text(f"{result.total_timesteps:,} steps with {trained.algo} at {speed}")
-    print_text(_describe_both(trained.evaluation))
-    print_text(f"policy  {trained.folder / 'evaluation' / trained.evaluation.best_file}")
-    if trained.evaluation.video_file:
-        print_text(f"video   {trained.folder / 'evaluation' / trained.evaluation.video_file}")
-    elif trained.evaluation.video_note:
-        print_text(f"no video: {trained.evaluation.video_note}")
+    result, evaluation, folder = trained.result, trained.evaluation, trained.folder / "evaluation"
+    lines = [
+        f"{result.total_timesteps:,} steps with {trained.algo} at {result.steps_per_s:,.0f}/s",
+        _describe_both(evaluation),
+        f"policy  {folder / evaluation.best_file}",
+    ]
+    if evaluation.video_file:
+        lines.append(f"video   {folder / evaluation.video_file}")
+    elif evaluation.video_note:
+        lines.append(f"no video: {evaluation.video_note}")
+    told = TrainAnswer(
+        folder=str(trained.folder), algo=trained.algo, training=result, evaluation=evaluation
+    )
+    return Answer(told, "\n".join(lines))
 
 
 @answers("records.scoring_jobs:EvaluateResult")
-@add_settings(
-    *_OF_A_SCORE,
-)
+@add_settings(*_OF_A_SCORE)
 def evaluate_command(
     policy: Annotated[
         Path, typer.Argument(help="A policy: .safetensors, or a zip of Stable-Baselines3's.")
@@ -125,9 +118,8 @@ def evaluate_command(
         Path | None,
         typer.Option(help="A zip's VecNormalize, as .npz \\[default: one beside it]."),
     ] = None,
-    as_json: Json = False,
     **settings: Any,
-) -> None:
+) -> Answer:
     """Score a policy on fresh episodes by the task's metric."""
     from reward_agent.run.single import evaluate
 
@@ -142,10 +134,7 @@ def evaluate_command(
         tell=lambda note: progress_console.print(f"note: {note}"),
         **settings,
     )
-    if as_json:
-        print_json(result)
-    else:
-        print_text(_describe_both(result))
+    return Answer(result, _describe_both(result))
 
 
 def _describe_both(result: EvaluateResult) -> str:
@@ -178,28 +167,22 @@ def check_command(
         str | None, typer.Option(help="What it is for: its metric scores what takes no skill.")
     ] = None,
     probe: Annotated[bool, typer.Option("--probe", help="Also dry-run it in the sandbox.")] = False,
-    as_json: Json = False,
-) -> None:
+) -> Answer:
     """Check a reward program: findings at their lines, exit code 1 if it is refused."""
     from reward_agent.rewards.pay import tell_pay
     from reward_agent.run.single import check
 
     data = _read_data(file)
     examined = check(data, env, task=task, probe=probe, name=file)
-    if as_json:
-        print_json(
-            CheckAnswer(
-                accepted=examined.is_accepted,
-                check=examined.check,
-                probe=examined.probe,
-                says=tuple(tell_pay(examined.probe)) if examined.probe else (),
-                taken=examined.taken,
-            )
-        )
-    else:
-        print_text(_render(examined, data.decode("utf-8", "replace")))
-    if not examined.is_accepted:
-        raise typer.Exit(1)
+    told = CheckAnswer(
+        accepted=examined.is_accepted,
+        check=examined.check,
+        probe=examined.probe,
+        says=tuple(tell_pay(examined.probe)) if examined.probe else (),
+        taken=examined.taken,
+    )
+    words = _render(examined, data.decode("utf-8", "replace"))
+    return Answer(told, words, None if examined.is_accepted else typer.Exit(1))
 
 
 def _read_source(file: str) -> str:

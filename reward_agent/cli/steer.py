@@ -17,23 +17,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from reward_agent.cli.answers import answers
+from reward_agent.cli.answers import Answer, answers
 from reward_agent.cli.design import design_command
-from reward_agent.cli.output import (
-    Yes,
-    answer_console,
-    make_table,
-    print_json,
-    print_text,
-    show_number,
-)
+from reward_agent.cli.output import Yes, make_table, print_json, print_text, show_number
 from reward_agent.cli.settings import Json, RunName, RunsDir, add_settings
 from reward_agent.errors import UsageError
 from reward_agent.files import find_real, read_bytes, read_text
 from reward_agent.records.settings import list_settings
+from reward_agent.records.steering import More, Pin, Stop, Unpin
 from reward_agent.text import decode_text, shorten_data
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from reward_agent.control.status import MetricQuestion, RunStatus
     from reward_agent.control.steer import Asker, SteerResult
     from reward_agent.records.store import RunStore
@@ -49,9 +45,9 @@ Trains = Annotated[str, typer.Argument(help="A candidate in training, or the sta
 
 
 @answers("control.status:RunStatus")
-def status_command(run: RunName, runs_dir: RunsDir = None, as_json: Json = False) -> None:
+def status_command(run: RunName, runs_dir: RunsDir = None) -> Answer:
     """Show how far a run is, and what it waits for."""
-    _show(_read(_load(run, runs_dir)), as_json=as_json)
+    return _tell_status(_read(_load(run, runs_dir)))
 
 
 @answers("control.status:RunStatus")
@@ -62,8 +58,7 @@ def wait_command(
         float | None, typer.Option(min=0, help="Seconds after which it ends with exit code 4.")
     ] = None,
     runs_dir: RunsDir = None,
-    as_json: Json = False,
-) -> None:
+) -> Answer:
     """Wait until a run is over, has finished another round, or asks something.
 
     What it asks ends the waiting, whatever it is for.
@@ -84,13 +79,11 @@ def wait_command(
 
     _poll(timeout, is_reached)
     status = _read(store)
-    _show(status, as_json=as_json)
     is_asked = status.question is not None or bool(status.requests)
-    if (status.status == "running" and has_more()) or (goal == "question" and is_asked):
-        return
     code = _ASKS if is_asked else _ENDS.get(status.status, 1)
-    if code:
-        raise typer.Exit(code)
+    if (status.status == "running" and has_more()) or (goal == "question" and is_asked):
+        code = 0
+    return _tell_status(status, code)
 
 
 @answers("control.status:AskedRequest")
@@ -100,19 +93,15 @@ def request_command(
         int | None, typer.Option(min=1, help="Which one \\[default: the oldest].")
     ] = None,
     runs_dir: RunsDir = None,
-    as_json: Json = False,
-) -> None:
+) -> Answer:
     """Show what a run asks of the agent that is its model (--provider agent)."""
     from reward_agent.control.status import AskedRequest, find_request
 
     store = _load(run, runs_dir)
     request = find_request(store, number)
     prompt = read_text(Path(request.prompt_file))
-    if as_json:
-        asked = AskedRequest(run=store.dir.name, prompt=prompt, **request.model_dump())
-        print_json(asked, is_verbatim=True)
-    else:
-        print_text(prompt)
+    asked = AskedRequest(run=store.dir.name, prompt=prompt, **request.model_dump())
+    return Answer(asked, prompt, is_verbatim=True)
 
 
 @answers("control.status:RunEvent")
@@ -150,46 +139,31 @@ def stop_command(
     why: Why = "",
     timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait for its end.")] = 60.0,
     runs_dir: RunsDir = None,
-    as_json: Json = False,
-) -> None:
+) -> Answer:
     """Stop a run as Ctrl-C does: what is finished is kept, and it can be taken up again.
 
     With a candidate, stop its training alone, at the end of its slice.
     """
     store = _load(run, runs_dir)
     if candidate is not None:
-        from reward_agent.control.steer import ask
-        from reward_agent.records.steering import Stop
-
-        _tell_result(ask(store, Stop, candidate, _ask_here(), why, wait_s=timeout), as_json)
-        return
+        return _steer(store, Stop, candidate, why, wait_s=timeout)
     _interrupt(store)
     _poll(timeout, lambda: not store.is_locked())
-    _show(_read(store), as_json=as_json)
-    if store.is_locked():
-        raise typer.Exit(NOT_YET)
+    return _tell_status(_read(store), NOT_YET if store.is_locked() else 0)
 
 
 @answers("control.steer:SteerResult")
-def pin_command(
-    run: RunName, candidate: Trains, why: Why = "", runs_dir: RunsDir = None, as_json: Json = False
-) -> None:
+def pin_command(run: RunName, candidate: Trains, why: Why = "", runs_dir: RunsDir = None) -> Answer:
     """Let a candidate train to its end: racing does not stop it."""
-    from reward_agent.control.steer import ask
-    from reward_agent.records.steering import Pin
-
-    _tell_result(ask(_load(run, runs_dir), Pin, candidate, _ask_here(), why), as_json)
+    return _steer(_load(run, runs_dir), Pin, candidate, why)
 
 
 @answers("control.steer:SteerResult")
 def unpin_command(
-    run: RunName, candidate: Trains, why: Why = "", runs_dir: RunsDir = None, as_json: Json = False
-) -> None:
+    run: RunName, candidate: Trains, why: Why = "", runs_dir: RunsDir = None
+) -> Answer:
     """Let racing decide about a candidate again."""
-    from reward_agent.control.steer import ask
-    from reward_agent.records.steering import Unpin
-
-    _tell_result(ask(_load(run, runs_dir), Unpin, candidate, _ask_here(), why), as_json)
+    return _steer(_load(run, runs_dir), Unpin, candidate, why)
 
 
 @answers("control.steer:SteerResult")
@@ -199,14 +173,9 @@ def more_command(
     steps: Annotated[int, typer.Argument(min=1, help="Env steps, from where it stands.")],
     why: Why = "",
     runs_dir: RunsDir = None,
-    as_json: Json = False,
-) -> None:
+) -> Answer:
     """Train a candidate so many env steps on, whatever racing says, beyond its budget, too."""
-    from reward_agent.control.steer import ask
-    from reward_agent.records.steering import More
-
-    store = _load(run, runs_dir)
-    _tell_result(ask(store, More, candidate, _ask_here(), why, steps=steps), as_json)
+    return _steer(_load(run, runs_dir), More, candidate, why, steps=steps)
 
 
 @answers("control.steer:SteerResult")
@@ -215,12 +184,11 @@ def remark_command(
     words: Annotated[str, typer.Argument(help="What the next round is to do otherwise.")],
     why: Why = "",
     runs_dir: RunsDir = None,
-    as_json: Json = False,
-) -> None:
+) -> Answer:
     """Tell the agents of the next round something, in your words."""
     from reward_agent.control import steer
 
-    _tell_result(steer.remark(_load(run, runs_dir), words, _ask_here(), why), as_json)
+    return _tell_result(steer.remark(_load(run, runs_dir), words, _ask_here(), why))
 
 
 @answers("control.steer:SteerResult")
@@ -232,8 +200,7 @@ def edit_command(
     ] = None,
     why: Why = "",
     runs_dir: RunsDir = None,
-    as_json: Json = False,
-) -> None:
+) -> Answer:
     """Train a changed program beside a candidate, from its policy as it is now."""
     from reward_agent.cli.conversation import edit_text
     from reward_agent.cli.feedback_script import read_program
@@ -242,7 +209,19 @@ def edit_command(
     store = _load(run, runs_dir)
     known = steer.read_program(store, candidate)
     source = edit_text(known) if file is None else read_program(file)
-    _tell_result(steer.edit(store, candidate, source or known, _ask_here(), why), as_json)
+    return _tell_result(steer.edit(store, candidate, source or known, _ask_here(), why))
+
+
+def _steer(
+    store: RunStore,
+    act: type[Pin | Unpin | Stop | More],
+    candidate: str,
+    why: str,
+    **facts: Any,
+) -> Answer:
+    from reward_agent.control.steer import ask
+
+    return _tell_result(ask(store, act, candidate, _ask_here(), why, **facts))
 
 
 def _ask_here() -> Asker:
@@ -251,15 +230,13 @@ def _ask_here() -> Asker:
     return Asker("mcp" if os.environ.get(VIA_VARIABLE) == "mcp" else "terminal")
 
 
-def _tell_result(result: SteerResult, as_json: bool) -> None:
-    if as_json:
-        print_json(result)
-    else:
-        where = "" if result.round is None else f" (round {result.round})"
-        waits = "asked; the run takes it when its trainings go on"
-        print_text(f"{result.told}{where}" if result.is_taken else waits)
+def _tell_result(result: SteerResult) -> Answer:
     if not result.is_taken:
-        raise typer.Exit(NOT_YET)
+        waits = "asked; the run takes it when its trainings go on"
+        return Answer(result, waits, typer.Exit(NOT_YET))
+    return Answer(
+        result, result.told + ("" if result.round is None else f" (round {result.round})")
+    )
 
 
 @answers("control.status:RunStatus")
@@ -284,7 +261,7 @@ def answer_command(
     runs_dir: RunsDir = None,
     as_json: Json = False,
     **settings: Any,
-) -> None:
+) -> Answer | None:
     """Answer what a run asks; a paused one goes on in a process of its own."""
     from reward_agent.control.status import find_request, give_reply
 
@@ -292,8 +269,7 @@ def answer_command(
     status = _read(store)
     if request is not None or status.requests:
         give_reply(find_request(store, request), _read_reply(answer))
-        _show(_read(store), as_json=as_json)
-        return
+        return _tell_status(_read(store))
     question = status.question
     if question is None:
         raise UsageError(f"run {store.dir.name} asks nothing", "see: reward-agent runs status RUN")
@@ -311,6 +287,7 @@ def answer_command(
         _take_metric(store, Path(answer) if is_own else None, env, settings)
     settings |= {"unranked": answer == "unranked", "yes": yes, "as_json": as_json}
     design_command(env, resume=str(store.dir), detached=True, runs_dir=runs_dir, **settings)
+    return None
 
 
 def _read_reply(file: str) -> str:
@@ -372,10 +349,11 @@ def _poll(timeout: float | None, is_reached: Callable[[], bool]) -> None:
         time.sleep(_POLL_S)
 
 
-def _show(status: RunStatus, *, as_json: bool) -> None:
-    if as_json:
-        print_json(status)
-        return
+def _tell_status(status: RunStatus, code: int = 0) -> Answer:
+    return Answer(status, _make_table(status), typer.Exit(code) if code else None)
+
+
+def _make_table(status: RunStatus) -> Table:
     lines = {
         "run": status.id,
         "task": f"{status.env}: {status.task}",
@@ -390,12 +368,9 @@ def _show(status: RunStatus, *, as_json: bool) -> None:
         "asks its agent": ", ".join(item.prompt_file for item in status.requests),
         "go on": status.resume,
     }
-    table = make_table("", "")
+    table = make_table("", "", rows=((name, text) for name, text in lines.items() if text))
     table.show_header = False
-    for name, text in lines.items():
-        if text:
-            table.add_row(name, text)
-    answer_console.print(table)
+    return table
 
 
 def _tell_question(question: MetricQuestion | None) -> dict[str, str]:

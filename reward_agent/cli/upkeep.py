@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import Field
 
-from reward_agent.cli.answers import answers
+from reward_agent.cli.answers import Answer, answers
 from reward_agent.cli.output import (
-    answer_console,
     make_table,
-    print_json,
     print_text,
     progress_console,
     read_answer,
     show_number,
 )
-from reward_agent.cli.settings import Json, RunName, RunsDir
+from reward_agent.cli.settings import RunName, RunsDir
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.errors import UsageError
 from reward_agent.types import Finite, Record
@@ -42,20 +40,17 @@ class RunSize(Record):
 
 
 @answers("cli.upkeep:RunSize[]")
-def du_command(runs_dir: RunsDir = None, as_json: Json = False) -> None:
+def du_command(runs_dir: RunsDir = None) -> Answer:
     """Show what each run and each diagnosis takes on disk, the largest last."""
     from reward_agent.records.store import list_kept
     from reward_agent.sandbox.child import measure_folder
 
     sizes = {folder.name: measure_folder(folder) for folder in list_kept(find_runs_dir(runs_dir))}
     ordered = sorted(sizes.items(), key=lambda item: item[1])
-    if as_json:
-        print_json([RunSize(run=name, bytes=size) for name, size in ordered])
-        return
-    table = make_table(">MiB", "run")
-    for name, size in [*ordered, ("together", sum(sizes.values()))]:
-        table.add_row(f"{size / _MIB:,.1f}", name)
-    answer_console.print(table)
+    told = [RunSize(run=name, bytes=size) for name, size in ordered]
+    shown = [*ordered, ("together", sum(sizes.values()))]
+    rows = ((f"{size / _MIB:,.1f}", name) for name, size in shown)
+    return Answer(told, make_table(">MiB", "run", rows=rows))
 
 
 def rm_command(
@@ -106,9 +101,7 @@ class TwoRuns(Record):
 
 
 @answers("cli.upkeep:TwoRuns")
-def compare_command(
-    first: RunName, second: RunName, runs_dir: RunsDir = None, as_json: Json = False
-) -> None:
+def compare_command(first: RunName, second: RunName, runs_dir: RunsDir = None) -> Answer:
     """Show two runs side by side: what they found, what it took, which settings differ."""
     from reward_agent.records.store import load_run
 
@@ -117,9 +110,6 @@ def compare_command(
     one, other = (run.config for run in pair)
     differing = sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
     settings = {name: (one.get(name), other.get(name)) for name in differing}
-    if as_json:
-        print_json(TwoRuns(runs=(figures[0], figures[1]), settings=settings))
-        return
     table = make_table("", "first", "second")
     for name in RunFigures.model_fields:
         words = "fresh-seed scores" if name == "scores_of_seeds" else name.replace("_", " ")
@@ -130,7 +120,7 @@ def compare_command(
         table.add_row(words, *cells)
     for name, values in settings.items():
         table.add_row(f"--{name.replace('_', '-')}", *map(_show, values))
-    answer_console.print(table)
+    return Answer(TwoRuns(runs=(figures[0], figures[1]), settings=settings), table)
 
 
 def _list_figures(run: RunRecord) -> RunFigures:
