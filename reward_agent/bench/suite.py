@@ -143,8 +143,7 @@ class Suite(Record):
     eval_episodes: int = Field(16, ge=1, le=1024, description="episodes of each score")
     program: str = Field("", description="a task's reward of by_hand: a file, from this directory")
     of_task: dict[str, dict[str, Any]] = Field(
-        {},
-        description="what differs for a task: methods, seeds, budget, candidates, …",
+        {}, description="what differs for a task: methods, seeds, budget, candidates, …"
     )
 
     def choose(self, task: str) -> Suite:

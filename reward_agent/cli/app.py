@@ -27,13 +27,7 @@ from reward_agent.cli import (
     skill,
 )
 from reward_agent.cli.output import print_error, print_text
-from reward_agent.errors import (
-    DiskError,
-    InternalError,
-    Interrupted,
-    RewardAgentError,
-    UsageError,
-)
+from reward_agent.errors import DiskError, InternalError, Interrupted, RewardAgentError, UsageError
 from reward_agent.text import read_docstring, show_hidden
 from reward_agent.version import __version__
 

@@ -75,8 +75,7 @@ def design_command(
     ] = None,
     as_json: Json = False,
     detached: Annotated[
-        bool,
-        typer.Option("--detach", help="End when the run has begun; it goes on by itself."),
+        bool, typer.Option("--detach", help="End when the run has begun; it goes on by itself.")
     ] = False,
     **settings: Any,
 ) -> Answer:

@@ -23,8 +23,7 @@ def diagnose_command(
     file: Annotated[Path, typer.Argument(help="A reward, as you have it.")],
     env: Env,
     task: Annotated[
-        str | None,
-        typer.Option(help="What it is for: a task's name, or a sentence with --metric."),
+        str | None, typer.Option(help="What it is for: a task's name, or a sentence with --metric.")
     ] = None,
     metric: Annotated[Path | None, typer.Option(help="Your own metric.py.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the page here, too.")] = None,

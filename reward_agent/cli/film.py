@@ -33,8 +33,7 @@ def film_command(
         str | None, typer.Option(help="Whose policy \\[default: what the run ends with].")
     ] = None,
     side_by_side: Annotated[
-        tuple[str, str] | None,
-        typer.Option(metavar="A B", help="Two candidates in one picture."),
+        tuple[str, str] | None, typer.Option(metavar="A B", help="Two candidates in one picture.")
     ] = None,
     size: Annotated[
         FilmSize | None, typer.Option(help="Height \\[default: 720p; 360p of webp and gif].")

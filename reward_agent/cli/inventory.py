@@ -182,8 +182,7 @@ def init_env_command(
         Path | None, typer.Option("--output", "-o", help="Its folder \\[default: ./NAME].")
     ] = None,
     python: Annotated[
-        str | None,
-        typer.Option(help="The Python that runs what is named \\[default: this one]."),
+        str | None, typer.Option(help="The Python that runs what is named \\[default: this one].")
     ] = None,
     home: Annotated[
         str | None, typer.Option(help="Keyframe to start from, by name or number.")

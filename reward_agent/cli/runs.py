@@ -206,8 +206,7 @@ def pack_command(
 @answers("control.status:RunStatus")
 def open_command(
     file: Annotated[
-        str,
-        typer.Argument(help="A file that `runs pack` wrote, or the name of a recorded run."),
+        str, typer.Argument(help="A file that `runs pack` wrote, or the name of a recorded run.")
     ],
     runs_dir: RunsDir = None,
 ) -> Answer:

@@ -115,8 +115,7 @@ def evaluate_command(
         Activation | None, typer.Option(help="Of a zip's layers, where it cannot be read.")
     ] = None,
     statistics: Annotated[
-        Path | None,
-        typer.Option(help="A zip's VecNormalize, as .npz \\[default: one beside it]."),
+        Path | None, typer.Option(help="A zip's VecNormalize, as .npz \\[default: one beside it].")
     ] = None,
     **settings: Any,
 ) -> Answer:

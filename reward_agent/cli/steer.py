@@ -213,11 +213,7 @@ def edit_command(
 
 
 def _steer(
-    store: RunStore,
-    act: type[Pin | Unpin | Stop | More],
-    candidate: str,
-    why: str,
-    **facts: Any,
+    store: RunStore, act: type[Pin | Unpin | Stop | More], candidate: str, why: str, **facts: Any
 ) -> Answer:
     from reward_agent.control.steer import ask
 
@@ -251,8 +247,7 @@ def answer_command(
         ),
     ],
     request: Annotated[
-        int | None,
-        typer.Option(min=1, help="Which request it replies to \\[default: the oldest]."),
+        int | None, typer.Option(min=1, help="Which request it replies to \\[default: the oldest].")
     ] = None,
     env: Annotated[
         str | None, typer.Option(help="Folder of its environment, if that is none of those here.")

@@ -86,9 +86,7 @@ def _name_choices(given: Any) -> Any:
 
 
 Choices = Annotated[
-    tuple[Word, ...],
-    Field(min_length=1, max_length=_MOST_CHOICES),
-    BeforeValidator(_name_choices),
+    tuple[Word, ...], Field(min_length=1, max_length=_MOST_CHOICES), BeforeValidator(_name_choices)
 ]
 
 

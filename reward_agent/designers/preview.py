@@ -293,10 +293,7 @@ PREVIEWS = {
     "designer/describe_repair": Preview(
         "the same again, without what the live model refused", _make_meaning_repair
     ),
-    "critic/review": Preview(
-        "the risks of a program, before it is trained",
-        _make_review,
-    ),
+    "critic/review": Preview("the risks of a program, before it is trained", _make_review),
     "critic/metric": Preview(
         "whether a proposed metric is what the sentence says, without its code", _make_comparison
     ),

@@ -20,12 +20,7 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.card_text import render_card_as_prompt
 from reward_agent.definitions.paths import find_prompts_dir
 from reward_agent.designers.brief import DesignBrief, HistoryEntry, WishBrief
-from reward_agent.designers.roles import (
-    Examination,
-    MetricProposal,
-    MetricWords,
-    WishProposal,
-)
+from reward_agent.designers.roles import Examination, MetricProposal, MetricWords, WishProposal
 from reward_agent.designers.worth import follow_risks
 from reward_agent.errors import DataError, UnknownNameError
 from reward_agent.llm.chat import AgentName, ChatMessage, ChatRequest

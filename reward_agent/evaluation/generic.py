@@ -368,12 +368,7 @@ def _go(
 
 
 def jump(
-    lowest: str,
-    height: float,
-    *,
-    times: int = 1,
-    clear: float = 0.03,
-    up: str | None = None,
+    lowest: str, height: float, *, times: int = 1, clear: float = 0.03, up: str | None = None
 ) -> Jump:
     """Jump: m, the height of the lowest point in the best flight, at most what is asked.
 

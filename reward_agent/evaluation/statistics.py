@@ -99,9 +99,7 @@ def _check_sample(values: ArrayLike) -> FloatArray:
 
 
 def stratified_interval(
-    strata: Sequence[ArrayLike],
-    statistic: Callable[..., Any] = _average_middle,
-    seed: int = 0,
+    strata: Sequence[ArrayLike], statistic: Callable[..., Any] = _average_middle, seed: int = 0
 ) -> Interval:
     """Return the 95 % percentile bootstrap interval of a statistic of all scores together.
 

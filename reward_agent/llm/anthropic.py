@@ -240,7 +240,4 @@ def _cut(turn: ChatMessage) -> str | list[dict[str, Any]]:
     if turn.n_shared < _MIN_CACHED_CHARS:
         return turn.content
     shared, own = turn.content[: turn.n_shared], turn.content[turn.n_shared :]
-    return [
-        {"type": "text", "text": shared, "cache_control": _CUT},
-        {"type": "text", "text": own},
-    ]
+    return [{"type": "text", "text": shared, "cache_control": _CUT}, {"type": "text", "text": own}]

@@ -129,10 +129,7 @@ def _write_requests() -> list[ChatRequest]:
     turns = (ChatMessage("system", "You answer in JSON alone."), ChatMessage("user", count))
     first = ChatRequest("designer", "doctor/words", turns, _REPLY_TOKENS, reply_type=_Counted)
     asked = ChatMessage("user", "Which colour is it? One word.", picture=picture.getvalue())
-    return [
-        first,
-        ChatRequest("judge", "doctor/picture", (asked,), _REPLY_TOKENS, must_see=True),
-    ]
+    return [first, ChatRequest("judge", "doctor/picture", (asked,), _REPLY_TOKENS, must_see=True)]
 
 
 def _shorten(requests: list[ChatRequest], card: ModelCard | None) -> list[ChatRequest]:
@@ -205,11 +202,7 @@ def _read_wire(plain: ChatModel, completion: Completion) -> list[Fact]:
     }
     return [
         Fact("streaming", is_streamed, streaming[is_streamed]),
-        Fact(
-            "JSON by schema",
-            False if not has_form else takes_schema,
-            schema[takes_schema],
-        ),
+        Fact("JSON by schema", False if not has_form else takes_schema, schema[takes_schema]),
     ]
 
 

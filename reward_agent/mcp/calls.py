@@ -120,8 +120,7 @@ class ToolCalls:
             return CallEnded(None, error)
         if not text:
             raise Interrupted(
-                f"call {call} ended without an answer: its process was ended",
-                "call the tool again",
+                f"call {call} ended without an answer: its process was ended", "call the tool again"
             )
         return CallEnded(_parse(text))
 

@@ -130,9 +130,7 @@ def render_lines(
 
 
 def render_scores(
-    labels: Labels,
-    groups: Sequence[tuple[str, Sequence[Series]]],
-    target: float | None = None,
+    labels: Labels, groups: Sequence[tuple[str, Sequence[Series]]], target: float | None = None
 ) -> str:
     """Return one mark with its interval for each series, in named groups from left to right.
 
@@ -149,10 +147,7 @@ def render_scores(
     n_places = sum(len(items) for _, items in groups)
     y_range = round_range(min(ends), max(ends))
     frame = Frame((-0.6, n_places - 0.4), y_range, WIDE, 290.0)
-    parts = [
-        _render_axes(frame, labels, has_ticks=False),
-        _render_target(frame, target, labels),
-    ]
+    parts = [_render_axes(frame, labels, has_ticks=False), _render_target(frame, target, labels)]
     place = 0
     for name, items in groups:
         middle = frame.x(place + (len(items) - 1) / 2)

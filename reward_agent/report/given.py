@@ -80,10 +80,7 @@ def trace_given(store: RunStore, run: RunRecord) -> tuple[GivenTrace, ...]:
 
 
 def _trace(
-    store: RunStore,
-    reward: GivenReward,
-    finished: list[Candidate],
-    best: Candidate | None,
+    store: RunStore, reward: GivenReward, finished: list[Candidate], best: Candidate | None
 ) -> GivenTrace:
     own = next(
         (c for c in finished if c.origin and c.program_sha256 == reward.program_sha256), None

@@ -272,10 +272,7 @@ def find_shown(run: RunRecord, entries: Sequence[HistoryEntry]) -> HistoryEntry 
 
 
 def _make_candidates(
-    store: RunStore,
-    run: RunRecord,
-    entries: Sequence[HistoryEntry],
-    best: HistoryEntry | None,
+    store: RunStore, run: RunRecord, entries: Sequence[HistoryEntry], best: HistoryEntry | None
 ) -> tuple[CandidateView, ...]:
     by_id = {entry.candidate.id: entry for entry in entries}
     return tuple(

@@ -96,10 +96,7 @@ def record_behaviours(
         JobError: they cannot be recorded; that is ours.
     """
     job = RecordJob(
-        card=lab.card,
-        seed=lab.settings.seed,
-        behaviours=tuple(behaviours),
-        n_episodes=n_episodes,
+        card=lab.card, seed=lab.settings.seed, behaviours=tuple(behaviours), n_episodes=n_episodes
     )
     result = lab.run_job(job, folder).result
     assert isinstance(result, RecordResult)

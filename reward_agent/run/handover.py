@@ -77,10 +77,7 @@ def hand_policy(
     folder = run.store.dir / POLICY_DIR
     snapshots = [item.copy_to(run.store, folder / "tried") for item in tried]
     plan = EvaluationPlan(
-        folder,
-        seed=POLICY_SEED + seed,
-        n_episodes=run.settings.eval_episodes,
-        is_kept=False,
+        folder, seed=POLICY_SEED + seed, n_episodes=run.settings.eval_episodes, is_kept=False
     )
     evaluated = evaluate_policies(run, folder / "tried", snapshots, plan)
     remove(folder / "tried")
@@ -134,10 +131,7 @@ def _compare_physics(evaluated: EvaluateResult) -> Robustness | None:
 
 
 def make_winner(
-    store: RunStore,
-    chosen: Candidate,
-    seed: int,
-    confirmations: Sequence[Confirmation] = (),
+    store: RunStore, chosen: Candidate, seed: int, confirmations: Sequence[Confirmation] = ()
 ) -> Winner:
     """Describe the winner; its policy is the best of all that were trained with the program."""
     policies = {c.seed: c.evaluation for c in confirmations if c.candidate == chosen.id}

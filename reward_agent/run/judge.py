@@ -207,11 +207,7 @@ def _judge(run: ActiveRun, judge: FilmJudge, folder: Path, film: _Film) -> Usage
 
 
 def draw_frames(
-    lab: Lab,
-    folder: Path,
-    code: str,
-    shown: Shown = "median",
-    episode_seed: int | None = None,
+    lab: Lab, folder: Path, code: str, shown: Shown = "median", episode_seed: int | None = None
 ) -> FramesResult:
     """Draw the sheet of an episode that an evaluation filmed, and put it beside.
 
@@ -221,10 +217,7 @@ def draw_frames(
     job_dir = folder / "frames"
     files = {FOOTAGE_FILE: read_capped(folder / FOOTAGE_FILE, MAX_FILM_BYTES)}
     job = FramesJob(
-        card=lab.card,
-        code=code,
-        episode_seed=episode_seed,
-        renderer=find_known_renderer(lab.card),
+        card=lab.card, code=code, episode_seed=episode_seed, renderer=find_known_renderer(lab.card)
     )
     result = lab.run_job(job, job_dir, files).result
     assert isinstance(result, FramesResult)

@@ -36,12 +36,7 @@ from reward_agent.rewards.source import defines_reward, parse_source
 from reward_agent.run.active import NO_METRIC, Lab, Metric, try_own_card
 from reward_agent.run.behaviours import describe_pose, record_behaviours, score_behaviours
 from reward_agent.run.drawing import film
-from reward_agent.run.evaluate import (
-    EVALUATION_SEED,
-    N_FILMED,
-    EvaluationPlan,
-    evaluate_policies,
-)
+from reward_agent.run.evaluate import EVALUATION_SEED, N_FILMED, EvaluationPlan, evaluate_policies
 from reward_agent.run.foreign import read_any_policy
 from reward_agent.run.probe import Recordings, run_probe
 from reward_agent.run.train import make_training, name_finish
@@ -283,10 +278,7 @@ def _make_policy_name(path: Path) -> str:
 def check_env(env: str, **options: Any) -> CheckEnvResult:
     """Compare an environment's card with its live model."""
     card = load_env(env)
-    with (
-        open_lab(card, resolve(card, options)) as lab,
-        make_scratch() as scratch,
-    ):
+    with open_lab(card, resolve(card, options)) as lab, make_scratch() as scratch:
         job_exit = lab.run_job(CheckEnvJob(card=card), scratch)
     assert isinstance(job_exit.result, CheckEnvResult)
     return job_exit.result
@@ -327,11 +319,7 @@ def choose_metric(card: EnvCard, task: TaskSpec, own: Path | None) -> Metric:
 
 
 def _evaluate(
-    lab: Lab,
-    task: TaskSpec,
-    training_dir: Path,
-    snapshots: tuple[Snapshot, ...],
-    job_dir: Path,
+    lab: Lab, task: TaskSpec, training_dir: Path, snapshots: tuple[Snapshot, ...], job_dir: Path
 ) -> EvaluateResult:
     settings = lab.settings
     plan = EvaluationPlan(

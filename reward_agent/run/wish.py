@@ -112,11 +112,7 @@ def _ask(
 
 
 def _try_measures(
-    run: ActiveRun,
-    job_dir: Path,
-    proposal: WishProposal,
-    recorded_dir: Path,
-    watched: Evaluation,
+    run: ActiveRun, job_dir: Path, proposal: WishProposal, recorded_dir: Path, watched: Evaluation
 ) -> Evaluation | tuple[Finding, ...]:
     """Return the recorded episodes with their measures, or what is wrong with these."""
     assert proposal.source is not None

@@ -116,10 +116,7 @@ def find_file_rules(
     """
     # The wheel carries envs and prompts inside the package: neither is for a child.
     hidden = [_PACKAGE_DIR / "_data"]
-    rules = [
-        FileRule(job_dir, CHANGE),
-        FileRule(Path("/dev/null"), READ_FILE | WRITE_FILE),
-    ]
+    rules = [FileRule(job_dir, CHANGE), FileRule(Path("/dev/null"), READ_FILE | WRITE_FILE)]
     rules += [FileRule(Path(name), READ) for name in _SYSTEM_FACTS]
     rules += [FileRule(Path(name), RUN) for name in (*_PROGRAMS, *_STORES)]
     # An interpreter that an import starts finds its virtual environment by these.

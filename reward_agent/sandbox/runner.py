@@ -58,11 +58,7 @@ _CRASHES = frozenset({"SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"})
 # Limits too tight, or a machine too busy.
 _SCARCE = "raise --memory-mib"
 _BUSY = "raise --training-timeout-s, or do less else on this machine"
-_REMEDIES = {
-    TIMEOUT: _BUSY,
-    name_kill("cpu"): _BUSY,
-    name_kill("memory"): _SCARCE,
-}
+_REMEDIES = {TIMEOUT: _BUSY, name_kill("cpu"): _BUSY, name_kill("memory"): _SCARCE}
 # As Python, the loader of libraries and C++ say it.
 _OUT_OF_MEMORY = re.compile(r"MemoryError|cannot map|map segment|Cannot allocate|bad_alloc")
 _NO_RECORD, _MOST_ERROR_CHARS = "an internal error that left no record", 1000

@@ -22,11 +22,7 @@ from reward_agent.definitions.sources import (
 from reward_agent.definitions.start import HomePose
 from reward_agent.errors import DataError, hint_closest
 from reward_agent.simulation.interventions import FREE, draw_poses, find_robot, list_names
-from reward_agent.simulation.measures import (
-    locate_point,
-    make_lowest_measure,
-    measure_velocity,
-)
+from reward_agent.simulation.measures import locate_point, make_lowest_measure, measure_velocity
 from reward_agent.simulation.mujoco_behaviours import hold_lengths, tip_over
 from reward_agent.simulation.mujoco_draws import EpisodeDraws, PoseLayout, read_pose
 from reward_agent.simulation.mujoco_model import (
@@ -40,18 +36,8 @@ from reward_agent.simulation.mujoco_model import (
     name_sensor,
 )
 from reward_agent.simulation.mujoco_randomise import ChangedPhysics
-from reward_agent.simulation.mujoco_start import (
-    MocapDrive,
-    ResetDraws,
-    find_action_map,
-    find_home,
-)
-from reward_agent.simulation.simulation import (
-    Reader,
-    Simulation,
-    list_needed,
-    make_constant,
-)
+from reward_agent.simulation.mujoco_start import MocapDrive, ResetDraws, find_action_map, find_home
+from reward_agent.simulation.simulation import Reader, Simulation, list_needed, make_constant
 from reward_agent.simulation.state import FloatArray
 
 UNSTABLE = "unstable physics"

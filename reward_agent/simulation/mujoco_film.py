@@ -258,11 +258,7 @@ class CameraPath:
 
 
 def plan_camera(
-    model: mujoco.MjModel,
-    qpos: FloatArray,
-    frame_s: float,
-    aspect: float,
-    cuts: Sequence[int] = (),
+    model: mujoco.MjModel, qpos: FloatArray, frame_s: float, aspect: float, cuts: Sequence[int] = ()
 ) -> CameraPath:
     """Return the camera for frames ``qpos`` (F, nq) of an episode, ``frame_s`` seconds apart.
 

@@ -275,10 +275,7 @@ def _add_sensor(
 def _find_side(kind: str, name: str, known: dict[str, list[str]], prefix: str) -> dict[str, Any]:
     """Return what says to a sensor that it is on an object: its ``objtype`` and ``objname``."""
     names = known["geom" if kind == "geom" else "body"]
-    return {
-        f"{prefix}type": _OBJECTS[kind],
-        f"{prefix}name": check_object(names, kind, name),
-    }
+    return {f"{prefix}type": _OBJECTS[kind], f"{prefix}name": check_object(names, kind, name)}
 
 
 def name_sensor(measure: Measure, number: int = 0) -> str:

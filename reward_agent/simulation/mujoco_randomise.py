@@ -145,10 +145,7 @@ def _find_strengths(model: mujoco.MjModel) -> dict[str, NDArray[np.bool_]]:
     return {"actuator_gainprm": gain, "actuator_biasprm": bias}
 
 
-_LINEAR = {
-    int(mujoco.mjtGain.mjGAIN_FIXED),
-    int(mujoco.mjtGain.mjGAIN_AFFINE),
-}
+_LINEAR = {int(mujoco.mjtGain.mjGAIN_FIXED), int(mujoco.mjtGain.mjGAIN_AFFINE)}
 
 
 def find_push_directions(card: EnvCard, model: mujoco.MjModel) -> dict[int, FloatArray]:

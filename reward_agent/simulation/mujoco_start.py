@@ -130,8 +130,7 @@ def find_keyframe(model: mujoco.MjModel, which: Keyframe) -> int:
         if which < len(names):
             return which
         raise DataError(
-            f"the model has no keyframe {which}: it has {len(names)}",
-            "they are numbered from 0",
+            f"the model has no keyframe {which}: it has {len(names)}", "they are numbered from 0"
         )
     return names.index(check_object(names, "keyframe", which))
 

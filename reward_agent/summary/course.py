@@ -15,12 +15,7 @@ from pydantic import Field
 
 from reward_agent.evaluation.statistics import correlate
 from reward_agent.records.scoring_jobs import EvaluateResult, RelabelResult
-from reward_agent.text import (
-    format_number,
-    format_share,
-    format_steps,
-    render_table,
-)
+from reward_agent.text import format_number, format_share, format_steps, render_table
 from reward_agent.types import (
     EpisodeScore,
     Evaluation,

@@ -194,7 +194,7 @@ def render_training(summary: TrajectorySummary) -> str:
     """Return the course of the training and what each term paid: numbers without behaviour."""
     sections = [
         "Over training (left of the bar: the task metric on fresh episodes; right of it: what the "
-        f"training saw; never compare the two):\n{render_course(summary.course, summary.unit)}",
+        f"training saw; never compare the two):\n{render_course(summary.course, summary.unit)}"
     ]
     if summary.terms:
         sections.append(

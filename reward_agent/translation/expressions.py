@@ -421,10 +421,7 @@ class ExpressionReader(Calls):
         return table
 
     def _comprehend(
-        self,
-        generators: Sequence[ast.comprehension],
-        scope: Locals,
-        results: Sequence[ast.expr],
+        self, generators: Sequence[ast.comprehension], scope: Locals, results: Sequence[ast.expr]
     ) -> list[Any]:
         inner = Locals(Cells(), scope, is_comprehension=True)
         if not generators:

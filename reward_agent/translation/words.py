@@ -218,11 +218,7 @@ def _fold(machine: Tracer, given: Sequence[Any]) -> Any:
 
 
 def call_library(
-    machine: Tracer,
-    name: str,
-    given: Sequence[Any],
-    named: Mapping[str, Any],
-    module: str = "",
+    machine: Tracer, name: str, given: Sequence[Any], named: Mapping[str, Any], module: str = ""
 ) -> Any:
     """Return what a function of NumPy, torch, JAX or math returns."""
     options = {KEYWORDS.get(key, key): v for key, v in named.items() if key not in _NO_MATTER}

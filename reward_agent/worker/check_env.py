@@ -166,13 +166,7 @@ def _roll(simulation: Simulation) -> _Seen:
     if simulation.scatter():
         fields = simulation.read_state().fields
         scattered = {name: _flatten(value) for name, value in fields.items()}
-    return _Seen(
-        values,
-        scattered,
-        n_ended,
-        int(has_diverged.sum()),
-        step + 1,
-    )
+    return _Seen(values, scattered, n_ended, int(has_diverged.sum()), step + 1)
 
 
 def _flatten(values: FloatArray) -> FloatArray:

@@ -116,11 +116,7 @@ class MetricReward:
             rows[ids, 0] = state.fields[name][ids]
 
     def step(
-        self,
-        state: State,
-        action: FloatArray,
-        next_state: State,
-        terminated: NDArray[np.bool_],
+        self, state: State, action: FloatArray, next_state: State, terminated: NDArray[np.bool_]
     ) -> StepReward:
         """Return what has changed of the score, where it was time to ask."""
         sims = np.arange(len(action))

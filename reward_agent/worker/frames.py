@@ -34,8 +34,5 @@ def run(job: FramesJob, job_dir: Path) -> FramesResult:
     except Exception as error:  # a driver fails in many ways
         return FramesResult(note=describe_failure(error))
     return FramesResult(
-        sheet_file=FRAMES_FILE,
-        times=times,
-        episode_seed=footage.seed,
-        renderer=_rendering.renderer,
+        sheet_file=FRAMES_FILE, times=times, episode_seed=footage.seed, renderer=_rendering.renderer
     )

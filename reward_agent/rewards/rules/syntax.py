@@ -168,10 +168,7 @@ def check_with(context: Context) -> Iterator[Finding]:
         if item.optional_vars is None and _is_errstate(call):
             continue
         yield context.refuse(
-            "syntax/with",
-            call,
-            "is not allowed in with",
-            statements.replace_with(item),
+            "syntax/with", call, "is not allowed in with", statements.replace_with(item)
         )
 
 
