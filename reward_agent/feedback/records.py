@@ -160,19 +160,10 @@ class MetricDecided(SessionEntry):
 
 
 AnyEntry = Annotated[
-    Opened
-    | Remarked
-    | MeasuredRemark
-    | Meant
-    | Edited
-    | RoundStarted
-    | RoundEnded
-    | Preferred
-    | Noted
-    | Decided
-    | MetricDecided,
+    Opened | Remarked | MeasuredRemark | Meant | Edited | RoundStarted | RoundEnded | Preferred
+    | Noted | Decided | MetricDecided,
     Field(discriminator="kind"),
-]
+]  # fmt: skip
 E = TypeVar("E", bound=SessionEntry)
 _ENTRY: TypeAdapter[AnyEntry] = TypeAdapter(AnyEntry)
 

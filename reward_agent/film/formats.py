@@ -10,7 +10,6 @@ import importlib.util
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 from PIL import Image
@@ -65,12 +64,7 @@ class FilmFiles:
     def __enter__(self) -> FilmFiles:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
         if error is None:
             for writer in self._writers:
                 writer.close()

@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,6 +120,14 @@ class Provider(Plugin):
         return _OF_WAITING if self.is_patient else frozenset()
 
 
+_OPENAI = "reward_agent.llm.openai:make_model"
+_by_key = partial(
+    Provider, factory=_OPENAI, needs="a key, `--model`", needs_key=True, lists_models=True
+)
+_on_this_machine = partial(
+    Provider, factory=_OPENAI, usual_path="/v1", lists_models=True, is_free=True
+)
+_unpaid = partial(Provider, is_free=True, is_patient=True)
 PROVIDERS = Seam(
     "provider",
     "reward_agent.providers",
@@ -155,38 +164,26 @@ PROVIDERS = Seam(
             limit_field="max_completion_tokens",
             takes_cache_key=True,
         ),
-        Provider(
+        _by_key(
             "openrouter",
-            "reward_agent.llm.openai:make_model",
-            "OpenRouter: the models of many vendors behind one key",
-            needs="a key, `--model`",
+            help="OpenRouter: the models of many vendors behind one key",
             key_variables=("OPENROUTER_API_KEY",),
-            needs_key=True,
             base_url="https://openrouter.ai/api/v1",
-            lists_models=True,
             vendor="openrouter",
             effort_field="reasoning.effort",
         ),
-        Provider(
+        _by_key(
             "gemini",
-            "reward_agent.llm.openai:make_model",
-            "Google's Gemini models",
-            needs="a key, `--model`",
+            help="Google's Gemini models",
             key_variables=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-            needs_key=True,
             base_url="https://generativelanguage.googleapis.com/v1beta/openai",
-            lists_models=True,
             vendor="google",
         ),
-        Provider(
+        _by_key(
             "groq",
-            "reward_agent.llm.openai:make_model",
-            "open models, fast, at Groq",
-            needs="a key, `--model`",
+            help="open models, fast, at Groq",
             key_variables=("GROQ_API_KEY",),
-            needs_key=True,
             base_url="https://api.groq.com/openai/v1",
-            lists_models=True,
             vendor="groq",
         ),
         Provider(
@@ -241,45 +238,33 @@ PROVIDERS = Seam(
             effort_field="output_config.effort",
             takes_temperature=False,
         ),
-        Provider(
+        _on_this_machine(
             "ollama",
-            "reward_agent.llm.openai:make_model",
-            "Ollama on this machine",
+            help="Ollama on this machine",
             needs="its server; `--model` where it has several",
             key_variables=("OLLAMA_API_KEY",),
             address_variable="OLLAMA_BASE_URL",
             base_url="http://localhost:11434/v1",
-            usual_path="/v1",
-            lists_models=True,
-            is_free=True,
             max_concurrency=2,
             start="ollama serve",
         ),
-        Provider(
+        _on_this_machine(
             "lmstudio",
-            "reward_agent.llm.openai:make_model",
-            "LM Studio on this machine",
+            help="LM Studio on this machine",
             needs="its server; `--model` where it has several",
             key_variables=("LM_API_TOKEN",),
             address_variable="LMSTUDIO_BASE_URL",
             base_url="http://localhost:1234/v1",
-            usual_path="/v1",
-            lists_models=True,
-            is_free=True,
             max_concurrency=2,
             start="lms server start",
         ),
-        Provider(
+        _on_this_machine(
             "vllm",
-            "reward_agent.llm.openai:make_model",
-            "vLLM on this machine",
+            help="vLLM on this machine",
             needs="its server",
             key_variables=("VLLM_API_KEY",),
             address_variable="VLLM_BASE_URL",
             base_url="http://localhost:8000/v1",
-            usual_path="/v1",
-            lists_models=True,
-            is_free=True,
             start="vllm serve MODEL",
         ),
         Provider(
@@ -303,56 +288,46 @@ PROVIDERS = Seam(
             needs="`pip install 'reward-agent[local]'`",
             is_free=True,
         ),
-        Provider(
+        _unpaid(
             "manual",
             "reward_agent.llm.manual:make_model",
             "you, with any chat window",
             argument="[:FOLDER]",
-            is_free=True,
-            is_patient=True,
         ),
-        Provider(
+        _unpaid(
             "agent",
             "reward_agent.llm.manual:make_agent_model",
             "the coding agent that started the run, by `runs answer` or MCP",
-            is_free=True,
-            is_patient=True,
         ),
-        Provider(
+        _unpaid(
             "scripted",
             "reward_agent.llm.scripted:make_model",
             "replies from a file, in order",
             argument=":FILE",
-            is_free=True,
-            is_patient=True,
             sees_whole_card=True,
             disclosure="Scripted replies: the programs were read from a file; no language model "
             "took part in this run.",
         ),
-        Provider(
+        _unpaid(
             "replay",
             "reward_agent.llm.replay:make_model",
             "the replies of an earlier run",
             argument=":RUN",
             needs="its directory",
-            is_free=True,
-            is_patient=True,
             is_replay=True,
             disclosure="Replayed replies: recorded in an earlier run and repeated; no language "
             "model took part in this run.",
         ),
-        Provider(
+        _unpaid(
             "offline",
             "reward_agent.designers.offline:make_designer",
             "the built-in designer, no model",
             makes="designer",
             agents=frozenset({"designer"}),
-            is_free=True,
-            is_patient=True,
             disclosure="Offline designer: no language model. Keyword goals and seeded search over "
             "reward terms; the baseline that a language model must beat.",
         ),
-        Provider(
+        _unpaid(
             "given",
             "reward_agent.designers.given:make_designer",
             "a reward of yours, trained and scored as it is",
@@ -360,8 +335,6 @@ PROVIDERS = Seam(
             argument=":FILE",
             needs="a `reward.py`",
             agents=frozenset({"designer"}),
-            is_free=True,
-            is_patient=True,
             disclosure="A given program: it was there before the run, and nobody designed it in "
             "this run.",
         ),

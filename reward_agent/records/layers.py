@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -240,7 +240,11 @@ def change_settings(
             "start a new run, or leave the setting out",
         )
     place = f"run {run}"
-    harmless = {name: made_with[name] for name in made_with if _is_harmless(name, made_with[name])}
+    harmless = {
+        name: cast("dict[str, str]", find_fact(name, "taken_as")).get(str(value), value)
+        for name, value in made_with.items()
+        if _is_harmless(name, value)
+    }
     layers = {name: [*person, (place, harmless)] for name in list_settings(is_personal=True)}
     layers |= {name: [person[0], (place, made_with)] for name in list_settings(is_personal=False)}
     resolved = _merge(layers)

@@ -34,6 +34,7 @@ def setting(
     *,
     is_personal: bool = False,
     from_run: str = "",
+    taken_as: JsonDict | None = None,
     is_said_again: bool = False,
     in_folder: str = "",
     changes_on_resume: bool = True,
@@ -51,6 +52,7 @@ def setting(
         is_personal: whether it is of this person and machine.
         from_run: of a personal one, a pattern of the values that a run that is taken up keeps where
             the person says none, since they harm nobody; by default none.
+        taken_as: of these, what one counts as there.
         is_said_again: whether a run that is taken up must not have another than it was made with
             unless the person says so.
         in_folder: of a personal one, a pattern of the values that the file of a working directory,
@@ -63,6 +65,7 @@ def setting(
     facts: JsonDict = {
         "is_personal": is_personal,
         "from_run": from_run,
+        "taken_as": taken_as or {},
         "is_said_again": is_said_again,
         "in_folder": in_folder,
         "changes_on_resume": changes_on_resume,
@@ -412,6 +415,8 @@ class PlaceSettings(ClusterSettings):
         "cpu",
         "what trains; gpu, experimental: a round as one batch; warp-cpu: the same without one",
         from_run="cpu|gpu|auto|warp-cpu",
+        # Which machine a run was begun on is no demand on this one.
+        taken_as={"gpu": "auto"},
         in_folder="cpu|gpu|auto",
     )
     sandbox: Literal["strict", "default", "any", "off"] = place_setting(

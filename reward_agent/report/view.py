@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -247,10 +247,15 @@ def _read_judged(store: RunStore) -> Iterator[JudgedFilm]:
 
 def read_sheet(path: Path) -> bytes | None:
     """Return a PNG. A child wrote it: nothing else gets into a page."""
-    if not path.is_file() or path.stat().st_size > MAX_SHEET_BYTES:
+    return _read_if(path, MAX_SHEET_BYTES, lambda data: data.startswith(PNG))
+
+
+def _read_if(path: Path, max_bytes: int, is_it: Callable[[bytes], bool]) -> bytes | None:
+    """Return a file that is there, is not too large and is what it should be; else None."""
+    if not path.is_file() or path.stat().st_size > max_bytes:
         return None
-    data = read_bytes(path, MAX_SHEET_BYTES)
-    return data if data.startswith(PNG) else None
+    data = read_bytes(path, max_bytes)
+    return data if is_it(data) else None
 
 
 def place_shown(store: RunStore, run: RunRecord, best: HistoryEntry | None) -> Path | None:
@@ -323,7 +328,8 @@ def _read_films(
 
 def _read_film(path: Path) -> bytes | None:
     """Return a film, as an mp4 if there is one."""
-    return _read_mp4(path.with_suffix(".mp4")) or _read_picture(path, MAX_VIDEO_BYTES)
+    film = _read_if(path.with_suffix(".mp4"), MAX_VIDEO_BYTES, is_mp4)
+    return film or _read_picture(path, MAX_VIDEO_BYTES)
 
 
 def _read_video(store: RunStore, path: Path | None) -> tuple[bytes | None, str]:
@@ -346,19 +352,9 @@ def is_mp4(data: bytes) -> bool:
     return data[4:8] == b"ftyp" and b"avc1" in data
 
 
-def _read_mp4(path: Path) -> bytes | None:
-    if not path.is_file() or path.stat().st_size > MAX_VIDEO_BYTES:
-        return None
-    data = read_bytes(path, MAX_VIDEO_BYTES)
-    return data if is_mp4(data) else None
-
-
 def _read_picture(path: Path, max_bytes: int) -> bytes | None:
     """Return a WebP image. A child wrote it: nothing else gets into the page."""
-    if not path.is_file() or path.stat().st_size > max_bytes:
-        return None
-    data = read_bytes(path, max_bytes)
-    return data if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
+    return _read_if(path, max_bytes, lambda data: data[:4] == b"RIFF" and data[8:12] == b"WEBP")
 
 
 def place_film(store: RunStore, run: RunRecord, candidate: Candidate) -> Path:

@@ -78,12 +78,7 @@ class Reporting:
         self._peak_mib = _read_peak_mib()
         _set_clock(MAX_CALL_S)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, trace: TracebackType | None) -> None:
         _set_clock(0)
         if error is None:
             self._check_memory()

@@ -136,15 +136,11 @@ def design(
         agree_to_spend(resolved.settings, environ, agree, expect)
     card = card.choose_learner(resolved.settings.algo)
     own_metric = None if metric is None else read_metric(metric)
-    if repeated is not None:
-        own_metric, accept_metric = own_metric or repeated.own_metric, repeated.is_accepted
     taken = take_rewards([Path(path) for path in start_from], card, resolved.settings)
-    if repeated is not None and not taken:
-        taken = load_given(repeated.store)
-    unranked = unranked or (repeated is not None and repeated.is_unranked)
     task_metric = read_task_metric(card, spec)
-    known = None if repeated is None else repeated.metric
-    choice = MetricChoice(own_metric, task_metric, accept_metric, accept_unseen, unranked, known)
+    choice = MetricChoice(own_metric, task_metric, accept_metric, accept_unseen, unranked)
+    if repeated is not None:
+        taken, choice = taken or load_given(repeated.store), repeated.complete(choice)
     store = RunStore(make_run_dir(find_runs_dir(runs_dir), card.name, spec.name, name))
 
     def describe(held: HeldRun) -> RunRecord:
@@ -168,9 +164,8 @@ def design(
             keep_given(store, taken)
             if repeated is not None:
                 repeat_steering(repeated.store, store)
-            told = tell_differences(repeated, held.settings) if repeated else ""
-            if told:
-                listen(Warned(told))
+                if told := tell_differences(repeated, held.settings):
+                    listen(Warned(told))
             follow(held, choice)
         return Run.read(store)
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from reward_agent.records.layers import hide_in_settings, render_value
 from reward_agent.records.settings import RunSettings, list_settings
 from reward_agent.records.store import RunRecord, RunStore, load_run
 from reward_agent.records.trial import list_doubted
-from reward_agent.run.metric import ProposedMetric
+from reward_agent.run.metric import MetricChoice, ProposedMetric
 from reward_agent.types import RewardProgram
 
 
@@ -52,6 +52,16 @@ class Repeated:
         """Whether it went on without a metric; an earlier version did so unasked."""
         run = self.run
         return run.is_unranked or (run.metric_origin == "none" and run.status == "finished")
+
+    def complete(self, choice: MetricChoice) -> MetricChoice:
+        """Return where the metric may come from: what is given now, else as it was in the run."""
+        return replace(
+            choice,
+            own=choice.own or self.own_metric,
+            accept=self.is_accepted,
+            is_unranked=choice.is_unranked or self.is_unranked,
+            repeated=self.metric,
+        )
 
     def is_accepted(self, proposed: ProposedMetric) -> bool:
         """Tell whether a proposed metric is one that was accepted in the run, also for a while."""

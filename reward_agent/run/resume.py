@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
@@ -71,10 +71,6 @@ def take_up(
     record = store.read_run()
     provider = choose_provider(environ).spec
     resolved = change_settings(record.config, options, record.id, environ, provider)
-    if resolved.settings.device == "gpu" and resolved.sources["device"] == f"run {record.id}":
-        # Which machine a run was begun on is no demand on this one.
-        settings = resolved.settings.model_copy(update={"device": "auto"})
-        resolved = replace(resolved, settings=settings)
     return TakenUp(store, resolved, read_own(record, env))
 
 

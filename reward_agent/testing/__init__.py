@@ -27,14 +27,6 @@ from reward_agent.testing.wires import (
 )
 
 __all__ = [
-    "BreakStream",
-    "DropConnection",
-    "FakeLLMServer",
-    "HttpFault",
-    "RawBody",
-    "ReceivedRequest",
-    "Say",
-    "Script",
-    "Stall",
-    "Step",
-]
+    "BreakStream", "DropConnection", "FakeLLMServer", "HttpFault", "RawBody", "ReceivedRequest",
+    "Say", "Script", "Stall", "Step",
+]  # fmt: skip

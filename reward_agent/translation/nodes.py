@@ -5,14 +5,9 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+from reward_agent.rewards.rules import rewrites
 
-def name(identifier: str) -> ast.expr:
-    """Return a dotted name."""
-    first, *rest = identifier.split(".")
-    node: ast.expr = ast.Name(first, ast.Load())
-    for part in rest:
-        node = ast.Attribute(node, part, ast.Load())
-    return node
+name, call = rewrites.name_, rewrites.call
 
 
 def parse(text: str) -> list[ast.stmt]:
@@ -47,12 +42,6 @@ def literal(value: Any) -> ast.expr:
         if value < 0:
             return ast.UnaryOp(ast.USub(), ast.Constant(-value))
     return ast.Constant(value)
-
-
-def call(function: str, *arguments: ast.expr, **keywords: ast.expr) -> ast.expr:
-    """Return a call of a dotted name."""
-    named = [ast.keyword(key, value) for key, value in keywords.items()]
-    return ast.Call(name(function), list(arguments), named)
 
 
 def count() -> ast.expr:
