@@ -53,6 +53,11 @@ class SweepJob(FileRecord):
         """``env/task``."""
         return f"{self.env}/{self.task}"
 
+    @property
+    def cell(self) -> tuple[str, str]:
+        """Its row and its column."""
+        return self.task_name, self.label
+
 
 @dataclass(frozen=True)
 class Choices:

@@ -115,7 +115,7 @@ def summarise_sweep(store: SweepStore) -> Results:
     sweep, results = store.read(), store.read_results()
     groups: dict[tuple[str, str], list[SweepJob]] = {}
     for job in sweep.jobs:
-        groups.setdefault((job.task_name, job.label), []).append(job)
+        groups.setdefault(job.cell, []).append(job)
     cells = _normalise([_make_cell(jobs, results) for jobs in groups.values()])
     labels = list(dict.fromkeys(job.label for job in sweep.jobs))
     over: dict[str, list[JobResult]] = {label: [] for label in labels}

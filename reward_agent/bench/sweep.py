@@ -23,23 +23,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from reward_agent import errors
 from reward_agent.bench.plan import Choices, SweepJob, make_environ, plan_jobs
 from reward_agent.bench.purse import Purse, count_charges
 from reward_agent.bench.suite import METHODS, OF_TASK, Suite
 from reward_agent.definitions.paths import find_runs_dir
-from reward_agent.errors import (
-    BudgetError,
-    DataError,
-    Interrupted,
-    MissingKeyError,
-    QuotaError,
-    RateLimitError,
-    RejectedKeyError,
-    RewardAgentError,
-    SandboxError,
-    UnreachableError,
-    UsageError,
-)
 from reward_agent.executors.registry import EXECUTORS, make_places
 from reward_agent.executors.remote import ClusterOptions
 from reward_agent.files import guard
@@ -61,8 +49,9 @@ SWEEP_FILE, JOB_FILE, RESULT_FILE = "sweep.json", "job.json", "result.json"
 N_ATTEMPTS = 3
 # These would meet every job: the sweep stops, and goes on when they are mended.
 _STOPPING = (
-    Interrupted, BudgetError, UsageError, SandboxError, MissingKeyError, RejectedKeyError,
-    QuotaError, RateLimitError, UnreachableError,
+    errors.Interrupted, errors.BudgetError, errors.UsageError, errors.SandboxError,
+    errors.MissingKeyError, errors.RejectedKeyError, errors.QuotaError, errors.RateLimitError,
+    errors.UnreachableError,
 )  # fmt: skip
 _FREE = nullcontext(NO_LIMITS)
 
@@ -160,7 +149,7 @@ def find_sweep(name: str) -> SweepStore:
         if (place / SWEEP_FILE).is_file():
             return SweepStore(place)
     shown = " or ".join(map(str, places))
-    raise DataError(f"no sweep at {shown}", "run it: reward-agent bench run SUITE")
+    raise errors.DataError(f"no sweep at {shown}", "run it: reward-agent bench run SUITE")
 
 
 def run_sweep(
@@ -205,8 +194,8 @@ def run_sweep(
             with _hold_place(store, choices.place, slots) as n_slots:
                 purse = Purse(limits, n_slots, folders)
                 _run_all(queue, n_slots, lambda job: _run_job(store, job, environ, purse, listen))
-        except (KeyboardInterrupt, Interrupted):
-            raise Interrupted(
+        except (KeyboardInterrupt, errors.Interrupted):
+            raise errors.Interrupted(
                 f"the sweep {store.dir} was stopped", "the same command goes on with it"
             ) from None
     return store
@@ -229,8 +218,8 @@ def _agree(
 
 def _expect(jobs: Sequence[SweepJob]) -> Expense:
     """Return what jobs cost together."""
-    counts = Counter((job.task_name, job.label) for job in jobs)
-    first = {(job.task_name, job.label): job for job in reversed(jobs)}
+    counts = Counter(job.cell for job in jobs)
+    first = {job.cell: job for job in reversed(jobs)}
     return add_expenses([e for key in counts for e in [_estimate(first[key])] * counts[key]])
 
 
@@ -279,26 +268,20 @@ def _add_to(known: Sweep, new: Sweep, store: SweepStore) -> Sweep:
     Raises:
         UsageError: numbers of the two would stand in one table and could not be compared.
     """
-    asked = {(job.task_name, job.label, job.seed) for job in new.jobs}
+    asked = {(job.cell, job.seed) for job in new.jobs}
     over = [job for job in known.jobs if store.read_result(job.id) is not None]
     for task in dict.fromkeys(job.task_name for job in over):
         was, wanted = known.suite.choose(task), new.suite.choose(task)
         for name in (name for name in OF_TASK if name not in ("methods", "seeds")):
             if getattr(was, name) != getattr(wanted, name):
-                raise UsageError(
+                raise errors.UsageError(
                     f"{store.dir} has results of {task} with {name} {getattr(was, name)}, "
                     f"not {getattr(wanted, name)}",
                     "give another folder (--output), or the same numbers as before",
                 )
-    kept = [job for job in over if (job.task_name, job.label, job.seed) not in asked]
-    places = {
-        name: place
-        for place, name in enumerate(
-            dict.fromkeys(
-                name for job in (*known.jobs, *new.jobs) for name in (job.task_name, job.label)
-            )
-        )
-    }
+    kept = [job for job in over if (job.cell, job.seed) not in asked]
+    names = dict.fromkeys(name for job in (*known.jobs, *new.jobs) for name in job.cell)
+    places = {name: place for place, name in enumerate(names)}
     suite = {
         "tasks": tuple(dict.fromkeys([*known.suite.tasks, *new.suite.tasks])),
         "methods": tuple(dict.fromkeys([*known.suite.methods, *new.suite.methods])),
@@ -309,10 +292,7 @@ def _add_to(known: Sweep, new: Sweep, store: SweepStore) -> Sweep:
         suite=new.suite.model_copy(update=suite if kept else {}),
         created=known.created,
         jobs=tuple(
-            sorted(
-                (*kept, *new.jobs),
-                key=lambda job: (job.seed, places[job.task_name], places[job.label]),
-            )
+            sorted((*kept, *new.jobs), key=lambda job: (job.seed, *(places[n] for n in job.cell)))
         ),
     )
 
@@ -350,7 +330,7 @@ def _run_job(
             result = _read_run(store, job, run, attempt)
         except _STOPPING:
             raise
-        except RewardAgentError as error:
+        except errors.RewardAgentError as error:
             listen(JobRetried(job, attempt, error.message))
             facts = {"outcome": f"failed: {error.message}"}
             result = _make_result(store, job, attempt, None, facts)
@@ -370,7 +350,7 @@ def _follow_run(
 ) -> RunRecord:
     """Start the design run of a job, or take it up again."""
     folder = store.job_dir(job.id)
-    settings = {key: value for key, value in job.settings.items() if value is not None}
+    settings = dict(job.settings)
     if job.program is not None:
         write_text(folder / PROGRAM_FILE, job.program)
         settings["provider"] = f"given:{(folder / PROGRAM_FILE).resolve()}"
@@ -457,9 +437,9 @@ class ForecastRow(Record):
 def forecast_jobs(jobs: Sequence[SweepJob], store: SweepStore | None = None) -> list[ForecastRow]:
     """Estimate the jobs that are not over."""
     over = {job.id for job in jobs if store is not None and store.read_result(job.id)}
-    counts = Counter((job.task_name, job.label) for job in jobs)
-    first = {(job.task_name, job.label): job for job in reversed(jobs)}
-    n_over = Counter((job.task_name, job.label) for job in jobs if job.id in over)
+    counts = Counter(job.cell for job in jobs)
+    first = {job.cell: job for job in reversed(jobs)}
+    n_over = Counter(job.cell for job in jobs if job.id in over)
     return [_forecast(first[key], n_jobs, n_over[key]) for key, n_jobs in counts.items()]
 
 
@@ -478,5 +458,4 @@ def _forecast(job: SweepJob, n_jobs: int, n_over: int) -> ForecastRow:
 
 
 def _estimate(job: SweepJob) -> Estimate:
-    settings = {key: value for key, value in job.settings.items() if value is not None}
-    return estimate_design(job.env, job.task, environ={}, **settings)
+    return estimate_design(job.env, job.task, environ={}, **job.settings)

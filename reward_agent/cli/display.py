@@ -20,30 +20,7 @@ from reward_agent.cli.output import (
 from reward_agent.designers.history import list_judgements
 from reward_agent.errors import Interrupted, UnknownNameError, UsageError
 from reward_agent.llm.provider import PROVIDERS, find_provider
-from reward_agent.records.events import (
-    Concluded,
-    Confirming,
-    Disclosed,
-    Drafted,
-    Event,
-    FilmJudged,
-    IterationStarted,
-    MetricChosen,
-    MetricDoubted,
-    MetricRejected,
-    NoMetric,
-    Rescored,
-    Retrying,
-    RunStarted,
-    SandboxChosen,
-    Scored,
-    SessionOpened,
-    Steered,
-    TrainedUntil,
-    TrainingProgress,
-    Warned,
-    WishMeasured,
-)
+from reward_agent.records import events
 from reward_agent.records.judgement import find_order_conflicts
 from reward_agent.records.layers import render_value
 from reward_agent.records.settings import ROLES, ModelSettings
@@ -92,21 +69,22 @@ class RunDisplay:
         self._progress.stop()
         yield
 
-    def listen(self, event: Event) -> None:
+    def listen(self, event: events.Event) -> None:
         """Show one event; kinds without a line of their own are passed over."""
-        if isinstance(event, RunStarted | SessionOpened | MetricChosen):
+        if isinstance(event, events.RunStarted | events.SessionOpened | events.MetricChosen):
             self._unit = event.unit
         try:
             match event:
-                case TrainingProgress():
+                case events.TrainingProgress():
                     self.show_row(f"{event.candidate} seed {event.seed}", event.row, event.total)
-                case TrainedUntil():
+                case events.TrainedUntil():
                     self._hide_progress(event)
-                case Concluded() if event.outcome.kind != "no_program":  # said as it was drafted
-                    self._show_concluded(event)
-                case Drafted() if event.outcome.kind == "no_program":
+                case events.Drafted() if event.outcome.kind == "no_program":
                     self._show_lack(event)
-                case Disclosed():
+                # One without a program is said as it was drafted.
+                case events.Concluded() if event.outcome.kind != "no_program":
+                    self._show_concluded(event)
+                case events.Disclosed():
                     where = " and ".join(event.addresses)
                     progress_console.print(_head("sends", f"{', '.join(event.what)} to {where}"))
                 case _ if text := _describe(event, self._unit):
@@ -133,7 +111,7 @@ class RunDisplay:
         )
         self._progress.start()
 
-    def _hide_progress(self, event: TrainedUntil) -> None:
+    def _hide_progress(self, event: events.TrainedUntil) -> None:
         task = self._tasks.get(f"{event.candidate} seed {event.seed}")
         if task is not None:
             self._progress.update(task, visible=False)
@@ -143,14 +121,14 @@ class RunDisplay:
         if event.outcome.kind == "failed":
             progress_console.print(_mark(False), f"{event.candidate}  {event.outcome}")
 
-    def _show_lack(self, event: Drafted) -> None:
+    def _show_lack(self, event: events.Drafted) -> None:
         """Say why there is no program; what holds of several is said once."""
         reason = str(event.outcome)
         told = "no program: for the same reason" if reason == self._reason else reason
         self._reason = reason
         progress_console.print(Text.assemble(_mark(False), f" {event.id}  {told}"))
 
-    def _show_concluded(self, event: Concluded) -> None:
+    def _show_concluded(self, event: events.Concluded) -> None:
         score = event.task_score
         if score is not None:
             self._best = score if self._best is None else max(score, self._best)
@@ -168,60 +146,60 @@ def _say_score(candidate: str, score: float | None, unit: str) -> Text:
 _SIDE_BY_SIDE = "each program races with several seeds at once; what cannot, on the cores"
 
 
-def _describe(event: Event, unit: str) -> Text | None:
+def _describe(event: events.Event, unit: str) -> Text | None:
     """Return the lines of an event; None if it has none."""
     match event:
-        case RunStarted():
+        case events.RunStarted():
             lines = ("designer", event.designer), ("task", event.task), ("run", event.run)
             told = (("device", f"{event.device}: {_SIDE_BY_SIDE}"),) if event.device else ()
             return Text("\n").join(_head(name, words) for name, words in (*lines, *told))
-        case SessionOpened():
+        case events.SessionOpened():
             return _head("designer", event.designer)
-        case SandboxChosen():
+        case events.SandboxChosen():
             return _describe_sandbox(event.level)
-        case Retrying():
+        case events.Retrying():
             return Text.assemble(("  waiting", "yellow"), f" {event.reason}")
-        case Warned():
+        case events.Warned():
             return Text.assemble(("  warning", "yellow"), f" {event.reason}")
-        case NoMetric():
+        case events.NoMetric():
             words = (
                 "policies are trained and shown, nothing is ranked. Give one with --metric FILE."
             )
             return Text.assemble(("no metric", "yellow"), f" {event.reason}: {words}")
-        case MetricChosen():
+        case events.MetricChosen():
             return _head("metric", event.origin)
-        case MetricRejected():
+        case events.MetricRejected():
             return Text(f"  proposed metric: {event.reason}")
-        case MetricDoubted():
+        case events.MetricDoubted():
             head = ("  THE METRIC MAY BE AT FAULT", "bold red")
             return Text.assemble(head, f"  {event.reason}\n  {event.remedy}")
     return _describe_round(event, unit)
 
 
-def _describe_round(event: Event, unit: str) -> Text | None:
+def _describe_round(event: events.Event, unit: str) -> Text | None:
     match event:
-        case IterationStarted():
+        case events.IterationStarted():
             return Text(f"\n{name_round(event.iteration)}", "bold")
-        case Drafted():
+        case events.Drafted():
             mark = _mark(event.outcome.kind == "accepted")
             origin = (f"  {event.origin}" if event.origin else "", "dim")
             return Text.assemble(mark, f" {event.id}", origin, f"  {event.outcome}")
-        case Steered():
+        case events.Steered():
             return Text.assemble(("  steered", "yellow"), f" by {event.by}: {event.told}")
-        case Scored():
+        case events.Scored():
             at = f"  {event.candidate} at {event.steps:,} steps:"
             mean = f", mean of {event.n_seeds} seeds" if event.n_seeds > 1 else ""
             score = f" search score {show_number(event.score)} {unit}{mean}"
             return Text.assemble((at, "dim"), score)
-        case WishMeasured():
+        case events.WishMeasured():
             return Text("\n").join(Text(f"  {line}") for line in event.lines)
-        case Rescored():
+        case events.Rescored():
             return _say_score(event.candidate, event.task_score, unit) + "  scored again"
-        case FilmJudged():
+        case events.FilmJudged():
             colour = "bold red" if event.conflict else "dim"
             told = f"DISAGREEMENT: {event.conflict}" if event.conflict else event.agreement
             return Text.assemble(f"  {event.candidate}  judge: {event.verdict}; ", (told, colour))
-        case Confirming():
+        case events.Confirming():
             names = " and ".join(event.candidates)
             return Text.assemble(("\nconfirming", "bold"), f" {names} with fresh seed {event.seed}")
     return None

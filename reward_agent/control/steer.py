@@ -15,28 +15,15 @@ from typing import Any, TypeVar
 from pydantic import Field, ValidationError
 
 from reward_agent.errors import RefusedError, UsageError
+from reward_agent.records import steering
 from reward_agent.records.disk import read_optional
 from reward_agent.records.settings import RunSettings
-from reward_agent.records.steering import (
-    Act,
-    AnyAct,
-    Edit,
-    More,
-    Pin,
-    SteeringRemark,
-    Stop,
-    Taken,
-    Unpin,
-    Via,
-    read_steering,
-    write_request,
-)
 from reward_agent.records.store import DraftRecord, RunRecord, RunStore, find_candidate, now_utc
 from reward_agent.rewards.checks import check_program, render_findings
 from reward_agent.run.twins import DRAFT_FILE
 from reward_agent.types import FileRecord, RewardProgram
 
-A = TypeVar("A", bound=Act)
+A = TypeVar("A", bound=steering.Act)
 # The run looks for requests more often than once a second.
 WAIT_S, _POLL_S = 10.0, 0.1
 # Says to a command that it is a tool's.
@@ -54,7 +41,7 @@ def _find_user() -> str:
 class Asker:
     """Who steers, and from where."""
 
-    via: Via
+    via: steering.Via
     user: str = field(default_factory=_find_user)
 
 
@@ -77,7 +64,7 @@ class SteerResult(FileRecord):
 
 def ask(
     store: RunStore,
-    kind: type[Pin | Unpin | Stop | More],
+    kind: type[steering.Pin | steering.Unpin | steering.Stop | steering.More],
     candidate: str,
     asker: Asker,
     why: str = "",
@@ -118,7 +105,9 @@ def remark(
             f"run {run.id} has spent its {spent}: no round reads a remark any more",
             f"give a higher limit when you take it up: {store.resume_command}",
         )
-    return _hand_in(store, _make(store, SteeringRemark, asker, why, words=words.strip()), wait_s)
+    return _hand_in(
+        store, _make(store, steering.SteeringRemark, asker, why, words=words.strip()), wait_s
+    )
 
 
 def edit(
@@ -145,7 +134,7 @@ def edit(
         findings = render_findings(program, report.findings)
         remedy = "correct what is shown at its lines"
         raise RefusedError(f"the changed program of {name} is refused", remedy, findings)
-    return _hand_in(store, _make(store, Edit, asker, why, name, program=program), wait_s)
+    return _hand_in(store, _make(store, steering.Edit, asker, why, name, program=program), wait_s)
 
 
 def read_program(store: RunStore, candidate: str) -> str:
@@ -220,13 +209,13 @@ def _make(
         raise UsageError(f"{first['loc'][-1]}: {first['msg']}", "give another") from error
 
 
-def _hand_in(store: RunStore, act: AnyAct, wait_s: float) -> SteerResult:
+def _hand_in(store: RunStore, act: steering.AnyAct, wait_s: float) -> SteerResult:
     """Leave a request, and return what the run made of it in time.
 
     Raises:
         UsageError: the run refused it.
     """
-    write_request(store.dir, act)
+    steering.write_request(store.dir, act)
     end = time.monotonic() + wait_s
     while (taken := _read_taken(store, act)) is None and time.monotonic() < end:
         time.sleep(_POLL_S)
@@ -247,5 +236,5 @@ def _hand_in(store: RunStore, act: AnyAct, wait_s: float) -> SteerResult:
     )
 
 
-def _read_taken(store: RunStore, act: AnyAct) -> Taken | None:
-    return next((item for item in read_steering(store.dir) if item.act.id == act.id), None)
+def _read_taken(store: RunStore, act: steering.AnyAct) -> steering.Taken | None:
+    return next((item for item in steering.read_steering(store.dir) if item.act.id == act.id), None)

@@ -8,20 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from reward_agent.definitions.card import EnvCard
+from reward_agent.designers import prompts
 from reward_agent.designers.brief import DesignBrief, HistoryEntry, WishBrief
-from reward_agent.designers.prompts import (
-    choose_template,
-    extend,
-    make_analysis_request,
-    make_comparison_request,
-    make_metric_request,
-    make_program_request,
-    make_repair_request,
-    make_review_request,
-    make_revision_request,
-    make_wish_request,
-    render,
-)
 from reward_agent.designers.reply import parse_code, parse_record
 from reward_agent.designers.roles import (
     Examination,
@@ -71,20 +59,22 @@ class LanguageModel:
     def propose(self, brief: DesignBrief) -> Proposal:
         """Ask for a program."""
         # Also where the history is left out in the end: the template names the place of the call.
-        template = choose_template(brief)
+        template = prompts.choose_template(brief)
         return self._ask(
             brief,
-            lambda told: replace(make_program_request(told), template=template),
+            lambda told: replace(prompts.make_program_request(told), template=template),
             is_opening=True,
         )
 
     def repair(self, brief: DesignBrief, examination: Examination, number: int = 0) -> Proposal:
         """Ask for the same program without what was found wrong with it."""
-        return self._ask(brief, lambda told: make_repair_request(told, examination, number))
+        return self._ask(brief, lambda told: prompts.make_repair_request(told, examination, number))
 
     def revise(self, brief: DesignBrief, examination: Examination, critique: Critique) -> Proposal:
         """Ask for a change of the program that answers a critique."""
-        return self._ask(brief, lambda told: make_revision_request(told, examination, critique))
+        return self._ask(
+            brief, lambda told: prompts.make_revision_request(told, examination, critique)
+        )
 
     def propose_metric(
         self,
@@ -94,7 +84,7 @@ class LanguageModel:
         findings: tuple[Finding, ...] = (),
     ) -> MetricProposal:
         """Ask for a metric of a behaviour that has none."""
-        request = make_metric_request(card, description, previous, findings)
+        request = prompts.make_metric_request(card, description, previous, findings)
         return _read_metric(ask(self._model, request))
 
     def measure_wish(
@@ -106,22 +96,24 @@ class LanguageModel:
         """Ask what a person's words are in numbers."""
         if "measurer" not in self._model.agents:
             return WishProposal(None, reason=f"{self.name} holds no reply to that")
-        return _read_wish(ask(self._model, make_wish_request(brief, previous, findings)))
+        return _read_wish(ask(self._model, prompts.make_wish_request(brief, previous, findings)))
 
     def review(self, brief: DesignBrief, examination: Examination) -> Opinion[Critique]:
         """Ask for the risks of a program."""
-        return ask_for_record(self._model, make_review_request(brief, examination), Critique)
+        return ask_for_record(
+            self._model, prompts.make_review_request(brief, examination), Critique
+        )
 
     def compare_metric(
         self, card: EnvCard, description: str, words: MetricWords, table: str, trained: str = ""
     ) -> Opinion[MetricOpinion]:
         """Ask whether a proposed metric is what the sentence says, without its code."""
-        request = make_comparison_request(card, description, words, table, trained)
+        request = prompts.make_comparison_request(card, description, words, table, trained)
         return ask_for_record(self._model, request, MetricOpinion)
 
     def analyse(self, brief: DesignBrief, entry: HistoryEntry) -> Opinion[Analysis]:
         """Ask why a policy does what it does, and what to change."""
-        return ask_for_record(self._model, make_analysis_request(brief, entry), Analysis)
+        return ask_for_record(self._model, prompts.make_analysis_request(brief, entry), Analysis)
 
     def _ask(
         self,
@@ -228,8 +220,8 @@ def ask_for_record(
             return Opinion(record, completions)
         except DataError as error:
             reason = error.message
-        prompt = render("shared/invalid_json", error=reason, fields=list(kind.model_fields))
-        request = replace(request, messages=extend(request.messages, reply.text, prompt))
+        prompt = prompts.render("shared/invalid_json", error=reason, fields=list(kind.model_fields))
+        request = replace(request, messages=prompts.extend(request.messages, reply.text, prompt))
     return Opinion(None, completions, reason)
 
 

@@ -18,6 +18,7 @@ from reward_agent.definitions.task import (
     read_reference_reward,
     resolve_task,
 )
+from reward_agent.designers import prompts
 from reward_agent.designers.brief import (
     DesignBrief,
     FilmBrief,
@@ -29,18 +30,6 @@ from reward_agent.designers.brief import (
 from reward_agent.designers.history import find_best, read_history
 from reward_agent.designers.ideas import choose_ideas
 from reward_agent.designers.judge import make_film_request, split_criteria
-from reward_agent.designers.prompts import (
-    make_analysis_request,
-    make_comparison_request,
-    make_meaning_repair_request,
-    make_meaning_request,
-    make_metric_request,
-    make_program_request,
-    make_repair_request,
-    make_review_request,
-    make_revision_request,
-    make_wish_request,
-)
 from reward_agent.designers.roles import NO_WORDS, Examination, MetricProposal, Proposal
 from reward_agent.errors import UnknownNameError
 from reward_agent.llm.chat import ChatRequest
@@ -166,7 +155,7 @@ def estimate_tokens(text: str) -> int:
 
 
 def _make_next(subject: Subject) -> ChatRequest:
-    return make_program_request(subject.make_brief(subject.entries or (subject.entry,)))
+    return prompts.make_program_request(subject.make_brief(subject.entries or (subject.entry,)))
 
 
 def _brief_best(subject: Subject) -> DesignBrief:
@@ -183,7 +172,7 @@ def _make_review(subject: Subject) -> ChatRequest:
     examination = _examine(subject.program)
     if entry is not None:
         examination = replace(examination, check=entry.check, probe=entry.probe)
-    return make_review_request(_brief_best(subject), examination)
+    return prompts.make_review_request(_brief_best(subject), examination)
 
 
 def _make_repair(subject: Subject) -> ChatRequest:
@@ -192,7 +181,7 @@ def _make_repair(subject: Subject) -> ChatRequest:
 
     program = _break(subject.program, subject.card)
     report = check_program(program, subject.card)
-    return make_repair_request(subject.make_brief(), _examine(program, report))
+    return prompts.make_repair_request(subject.make_brief(), _examine(program, report))
 
 
 def _make_revision(subject: Subject) -> ChatRequest:
@@ -203,7 +192,7 @@ def _make_revision(subject: Subject) -> ChatRequest:
         remedy="(the smallest change that removes it)",
     )
     critique = Critique(verdict="revise", summary="(the Critic's summary)", risks=(risk,))
-    return make_revision_request(subject.make_brief(), _examine(subject.program), critique)
+    return prompts.make_revision_request(subject.make_brief(), _examine(subject.program), critique)
 
 
 def _examine(program: RewardProgram, check: CheckReport | None = None) -> Examination:
@@ -223,13 +212,15 @@ def _make_metric_repair(subject: Subject) -> ChatRequest:
         remedy="return Score(task_score, success, parts) with finite numbers",
     )
     previous = MetricProposal("(the metric)")
-    return make_metric_request(subject.card, subject.task.description, previous, (finding,))
+    return prompts.make_metric_request(subject.card, subject.task.description, previous, (finding,))
 
 
 def _make_wish(subject: Subject) -> ChatRequest:
     entry = subject.entry
     remark = Remark(entry.candidate.id, "(what the person saw)", "(what they want instead)")
-    return make_wish_request(WishBrief(subject.card, subject.task, remark, entry.summary_text))
+    return prompts.make_wish_request(
+        WishBrief(subject.card, subject.task, remark, entry.summary_text)
+    )
 
 
 def _make_comparison(subject: Subject) -> ChatRequest:
@@ -237,16 +228,20 @@ def _make_comparison(subject: Subject) -> ChatRequest:
         update={"criterion": "(the criterion)", "unit": subject.task.unit or "(the unit)"}
     )
     told = subject.task.description
-    return make_comparison_request(subject.card, told, words, "(what it says of behaviours)")
+    return prompts.make_comparison_request(
+        subject.card, told, words, "(what it says of behaviours)"
+    )
 
 
 def _make_meaning(subject: Subject) -> ChatRequest:
-    return make_meaning_request("(Here stand the model's bodies, joints, actuators and sensors.)")
+    return prompts.make_meaning_request(
+        "(Here stand the model's bodies, joints, actuators and sensors.)"
+    )
 
 
 def _make_meaning_repair(subject: Subject) -> ChatRequest:
     refused = ["(claim): (what was done and measured)"]
-    return make_meaning_repair_request(_make_meaning(subject), "(the form)", refused, 1)
+    return prompts.make_meaning_repair_request(_make_meaning(subject), "(the form)", refused, 1)
 
 
 def _make_film(subject: Subject) -> ChatRequest:
@@ -270,7 +265,8 @@ class Preview:
 
 PREVIEWS = {
     "designer/first": Preview(
-        "a program, in the first round", lambda subject: make_program_request(subject.make_brief())
+        "a program, in the first round",
+        lambda subject: prompts.make_program_request(subject.make_brief()),
     ),
     "designer/next": Preview(
         "a program, in a later round, with four rounds of history", _make_next
@@ -283,7 +279,7 @@ PREVIEWS = {
     ),
     "designer/metric": Preview(
         "a metric for a sentence that has none",
-        lambda subject: make_metric_request(subject.card, subject.task.description),
+        lambda subject: prompts.make_metric_request(subject.card, subject.task.description),
     ),
     "designer/metric_repair": Preview(
         "the metric again, without what was found wrong with it", _make_metric_repair
@@ -299,7 +295,7 @@ PREVIEWS = {
     ),
     "analyzer/analyse": Preview(
         "why a trained policy does what it does, and the next change",
-        lambda subject: make_analysis_request(_brief_best(subject), subject.entry),
+        lambda subject: prompts.make_analysis_request(_brief_best(subject), subject.entry),
     ),
     "judge/film": Preview("what is seen in a film's frames, criterion by criterion", _make_film),
 }

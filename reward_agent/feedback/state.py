@@ -12,19 +12,9 @@ from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import read_entry, read_history
 from reward_agent.designers.reply import find_fences
 from reward_agent.errors import UsageError
+from reward_agent.feedback import records
 from reward_agent.feedback.metric import MetricView, load_metric_view
 from reward_agent.feedback.ratings import Answer, Rating, choose_pair, rate
-from reward_agent.feedback.records import (
-    AnyEntry,
-    Decided,
-    Edited,
-    Preferred,
-    Remarked,
-    RoundEnded,
-    RoundStarted,
-    SessionLog,
-    ShownCandidate,
-)
 from reward_agent.feedback.wishes import Question, list_questions
 from reward_agent.files import check_plain, read_text
 from reward_agent.records.disk import read_optional
@@ -61,7 +51,7 @@ class SessionState:
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self.log = SessionLog(store.dir)
+        self.log = records.SessionLog(store.dir)
 
     @property
     def run(self) -> RunRecord:
@@ -85,7 +75,7 @@ class SessionState:
     def list_standings(self) -> list[RatedCandidate]:
         """Return every candidate with a policy, in the order of the run."""
         ratings = {rating.candidate: rating for rating in self.rate()}
-        verdicts = {item.candidate: item.verdict for item in self.log.list(Decided)}
+        verdicts = {item.candidate: item.verdict for item in self.log.list(records.Decided)}
         return [
             RatedCandidate(entry, ratings.get(name), verdicts.get(name) == "rejected")
             for entry in self.list_trained()
@@ -122,9 +112,9 @@ class SessionState:
         """What words change: the person's choice, the newest answer, or the run's best."""
         standings = {item.candidate.id: item for item in self.rank() if not item.is_rejected}
         for entry in reversed(self.log.entries):
-            if isinstance(entry, Decided) and entry.verdict != "rejected":
+            if isinstance(entry, records.Decided) and entry.verdict != "rejected":
                 shown = [entry.candidate]
-            elif isinstance(entry, RoundEnded):
+            elif isinstance(entry, records.RoundEnded):
                 names = [item.candidate for item in entry.after]
                 shown = self._order_answers([standings[n] for n in names if n in standings])
             else:
@@ -173,15 +163,15 @@ class SessionState:
         return choose_pair(names, self.list_answers(), self.read_seen())
 
     @property
-    def waiting(self) -> list[Remarked | Edited]:
+    def waiting(self) -> list[records.Remarked | records.Edited]:
         """Remarks and edits whose round has not come to its end, oldest first."""
-        ended = {entry.iteration for entry in self.log.list(RoundEnded)}
-        rounds = self.log.list(RoundStarted)
+        ended = {entry.iteration for entry in self.log.list(records.RoundEnded)}
+        rounds = self.log.list(records.RoundStarted)
         answered = {entry.cause for entry in rounds if entry.iteration in ended}
         return [
             entry
             for entry in self.log.entries
-            if isinstance(entry, Remarked | Edited) and entry.number not in answered
+            if isinstance(entry, records.Remarked | records.Edited) and entry.number not in answered
         ]
 
     @property
@@ -191,7 +181,7 @@ class SessionState:
 
     def list_answers(self) -> list[Answer]:
         """Return the person's comparisons, oldest first."""
-        return [Answer(item.a, item.b, item.choice) for item in self.log.list(Preferred)]
+        return [Answer(item.a, item.b, item.choice) for item in self.log.list(records.Preferred)]
 
     def need_current(self) -> HistoryEntry:
         """Return the candidate that words change.
@@ -240,12 +230,12 @@ def describe_film(store: RunStore, run: RunRecord, candidate: Candidate) -> str:
     )
 
 
-def make_shown(store: RunStore, candidate: Candidate) -> ShownCandidate:
+def make_shown(store: RunStore, candidate: Candidate) -> records.ShownCandidate:
     """Return what a person can see of a candidate, and what became of their wish in it."""
     folder = store.candidate_dir(candidate.iteration, candidate.id)
     wish = read_entry(store, candidate).wish
     program, film = folder / PROGRAM_FILE, find_film(store, store.read_run(), candidate)
-    return ShownCandidate(
+    return records.ShownCandidate(
         candidate=candidate.id,
         iteration=candidate.iteration,
         outcome=candidate.outcome,
@@ -271,7 +261,7 @@ def read_rationale(store: RunStore, candidate: Candidate) -> str:
     return "\n".join(lines).strip()[:_MAX_CHARS]
 
 
-def render_change(store: RunStore, before: ShownCandidate, after: Candidate) -> str:
+def render_change(store: RunStore, before: records.ShownCandidate, after: Candidate) -> str:
     """Return the unified diff from a program to another."""
     earlier = store.read_candidate(before.iteration, before.candidate)
     old, new = _list_lines(store, earlier), _list_lines(store, after)
@@ -294,7 +284,7 @@ class ToldJudgement(Judgement):
         return super().conflict
 
 
-class ShownStanding(ShownCandidate):
+class ShownStanding(records.ShownCandidate):
     """A candidate as it can be seen, and where it stands."""
 
     is_rejected: bool
@@ -310,7 +300,7 @@ class SessionView(FileRecord):
     current: str | None = Field(description="the candidate that words change")
     accepted: str | None
     candidates: tuple[ShownStanding, ...]
-    entries: tuple[AnyEntry, ...]
+    entries: tuple[records.AnyEntry, ...]
 
 
 def describe_session(session: SessionState) -> SessionView:

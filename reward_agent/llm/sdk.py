@@ -24,21 +24,9 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AliasChoices, AliasPath, BaseModel, BeforeValidator, Field
 
 from reward_agent.errors import Interrupted, ModelError, UsageError
+from reward_agent.llm import failures
 from reward_agent.llm.address import find_proxy, find_unread
 from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion, StopReason
-from reward_agent.llm.failures import (
-    Endpoint,
-    HttpFailure,
-    explain_blind,
-    explain_connection_failure,
-    explain_deadline,
-    explain_early_end,
-    explain_malformed_reply,
-    explain_timeout,
-    make_missing_key_error,
-    read_detail,
-    read_failure,
-)
 from reward_agent.llm.meanings import explain_http_failure
 from reward_agent.llm.models import ModelCard, count_usage
 from reward_agent.llm.provider import PROVIDERS, ProviderOptions
@@ -95,7 +83,7 @@ class SdkChatModel(ABC):
     client_class: ClassVar[str]
     agents = ALL_AGENTS
 
-    def __init__(self, endpoint: Endpoint, options: ProviderOptions) -> None:
+    def __init__(self, endpoint: failures.Endpoint, options: ProviderOptions) -> None:
         self._row = PROVIDERS.find(endpoint.provider)
         self._headers, filled = options.fill_headers()
         self._endpoint = endpoint = replace(endpoint, secrets=filled)
@@ -153,12 +141,12 @@ class SdkChatModel(ABC):
         ) as failure:  # fmt: skip
             error = self._explain_lost(failure)
         except sdk.APIError as failure:
-            response = read_failure(failure)
+            response = failures.read_failure(failure)
             if response.is_content_filter:  # in front of the model: an outcome, not an error
                 filtered = WireReply("", "content_filter", response.message, self.name, {})
                 return self._make_completion(filtered, started)
             if request.must_see and response.is_blindness:
-                error = explain_blind(self._endpoint, response.message)
+                error = failures.explain_blind(self._endpoint, response.message)
             elif self._leave_out(response, body):
                 return self.complete(request)
             else:
@@ -167,7 +155,7 @@ class SdkChatModel(ABC):
                 )
         except _UNREADABLE as failure:
             what = f"something that is not JSON of the expected form ({type(failure).__name__})"
-            error = explain_malformed_reply(self._endpoint, what, is_transient=True)
+            error = failures.explain_malformed_reply(self._endpoint, what, is_transient=True)
         except Exception as failure:
             lacking = self._explain_no_credentials(failure)
             if lacking is None:
@@ -184,9 +172,11 @@ class SdkChatModel(ABC):
         if isinstance(cause, httpx2.ConnectTimeout):
             cause = httpx2.ConnectError(f"nobody answers within {_CONNECT_S:g} s")
         if isinstance(cause, httpx2.TimeoutException):
-            return explain_timeout(self._endpoint, self._options.timeout_s)
+            return failures.explain_timeout(self._endpoint, self._options.timeout_s)
         unsent = (httpx2.ConnectError, httpx2.ProxyError, httpx2.UnsupportedProtocol)
-        error = explain_connection_failure(self._endpoint, cause, self._proxy, self._row.start)
+        error = failures.explain_connection_failure(
+            self._endpoint, cause, self._proxy, self._row.start
+        )
         error.may_be_billed = not isinstance(cause, unsent)
         return error
 
@@ -226,7 +216,7 @@ class SdkChatModel(ABC):
             ValueError: it does not have its form.
         """
 
-    def _leave_out(self, failure: HttpFailure, body: Mapping[str, Any]) -> bool:
+    def _leave_out(self, failure: failures.HttpFailure, body: Mapping[str, Any]) -> bool:
         """Leave out, from now on, what the server refused, if it can be; tell whether it is."""
         return False
 
@@ -317,7 +307,7 @@ class SdkChatModel(ABC):
         names = [self._endpoint.scrub(name)[:_MAX_NAME_CHARS] for name in listed]
         return sorted(name for name in names if "embed" not in name.lower()), "has none"
 
-    def _blame_setting(self, failure: HttpFailure) -> ModelError | None:
+    def _blame_setting(self, failure: failures.HttpFailure) -> ModelError | None:
         """Return the error for a setting of the person's that the server refuses; None if none."""
         options = self._options
         for flag, value, words in (
@@ -348,7 +338,7 @@ class SdkChatModel(ABC):
                     n_bytes += len(chunk)
                     if n_bytes > _MAX_BODY_BYTES:
                         what = f"more than {_MAX_BODY_BYTES >> 20} MiB, which is no reply"
-                        raise explain_malformed_reply(endpoint, what, is_transient=False)
+                        raise failures.explain_malformed_reply(endpoint, what, is_transient=False)
                     yield chunk
 
             def close(self) -> None:
@@ -381,12 +371,12 @@ class SdkChatModel(ABC):
         if self.is_streamed:
             reply = self._gather(stream)
             if reply is not None and reply.finish is None:
-                raise explain_early_end(self._endpoint, len(reply.text))
+                raise failures.explain_early_end(self._endpoint, len(reply.text))
         else:  # a server that does not stream
             reply = self._read(self._parse(stream.response.read().decode("utf-8", "replace")))
         if reply is None:
             what = "a stream without a reply" if self.is_streamed else "a reply without content"
-            raise explain_malformed_reply(self._endpoint, what, is_transient=True)
+            raise failures.explain_malformed_reply(self._endpoint, what, is_transient=True)
         return reply
 
     def _watch(self, stream: Iterable[Any]) -> Iterator[Any]:
@@ -396,24 +386,24 @@ class SdkChatModel(ABC):
             if self._options.cancel.is_set():
                 raise Interrupted("stopped in the middle of a reply", "use --resume")
             if time.monotonic() > end:
-                raise explain_deadline(self.provider, self._options.deadline_s)
+                raise failures.explain_deadline(self.provider, self._options.deadline_s)
             yield event
 
     def _parse(self, text: str) -> WireEvent:
         """Parse a body that came with success."""
         if "<html" in text.lower() or "<!doctype" in text.lower():
             what = "a web page instead of JSON"
-            raise explain_malformed_reply(self._endpoint, what, is_transient=False)
+            raise failures.explain_malformed_reply(self._endpoint, what, is_transient=False)
         body = json.loads(text)
         if not isinstance(body, dict):
             what = f"a {type(body).__name__} instead of an object"
-            raise explain_malformed_reply(self._endpoint, what, is_transient=True)
+            raise failures.explain_malformed_reply(self._endpoint, what, is_transient=True)
         if body.get("error"):
-            raise explain_http_failure(self._endpoint, read_detail(body["error"]))
+            raise explain_http_failure(self._endpoint, failures.read_detail(body["error"]))
         return body
 
 
-def make_endpoint(name: str, options: ProviderOptions, base_url: str = "") -> Endpoint:
+def make_endpoint(name: str, options: ProviderOptions, base_url: str = "") -> failures.Endpoint:
     """Return whom a provider of ours calls.
 
     Args:
@@ -428,7 +418,7 @@ def make_endpoint(name: str, options: ProviderOptions, base_url: str = "") -> En
     row = PROVIDERS.find(options.provider or name)
     variable, api_key = row.choose_key(options.environ)
     if row.needs_key and not api_key:
-        raise make_missing_key_error(row.name, " or ".join(row.key_variables))
+        raise failures.make_missing_key_error(row.name, " or ".join(row.key_variables))
     given = base_url or options.base_url or options.environ.get(row.address_variable, "")
     address = row.choose_url(given, options.environ)
     unread = "" if given else find_unread(row.address_variable, options.environ)
@@ -439,7 +429,7 @@ def make_endpoint(name: str, options: ProviderOptions, base_url: str = "") -> En
         )
     for note in filter(None, (row.read_url(given).note, unread)):
         options.warn(note)
-    return Endpoint(
+    return failures.Endpoint(
         provider=row.name,
         model=options.model or row.default_model,
         base_url=address,

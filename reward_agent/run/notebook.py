@@ -7,29 +7,18 @@ import time
 from html import escape
 from typing import Any
 
-from reward_agent.records.events import (
-    Concluded,
-    Confirming,
-    Event,
-    IterationStarted,
-    Listener,
-    RunStarted,
-    TrainedUntil,
-    TrainingProgress,
-    Warned,
-    ignore,
-)
+from reward_agent.records import events
 from reward_agent.text import name_round
 
 # A page that is drawn anew more often than this is slower than the run.
 _PAUSE_S = 0.3
 
 
-def choose_listener(listen: Listener | None) -> Listener:
+def choose_listener(listen: events.Listener | None) -> events.Listener:
     """Return who listens to a run: in a notebook a progress bar, elsewhere nobody, by default."""
     if listen is not None:
         return listen
-    return NotebookProgress().listen if is_notebook() else ignore
+    return NotebookProgress().listen if is_notebook() else events.ignore
 
 
 def is_notebook() -> bool:
@@ -50,32 +39,32 @@ class NotebookProgress:
         self._display: Any = None
         self._drawn_s = 0.0
 
-    def listen(self, event: Event) -> None:
+    def listen(self, event: events.Event) -> None:
         """Show one event; kinds without a line of their own are passed over."""
         match event:
-            case TrainingProgress():
+            case events.TrainingProgress():
                 done = event.row.get("total_timesteps", 0.0)
                 self._trainings[f"{event.candidate} seed {event.seed}"] = done, float(event.total)
                 self._draw(is_due=time.monotonic() - self._drawn_s > _PAUSE_S)
                 return
-            case RunStarted():
+            case events.RunStarted():
                 self._unit = event.unit
                 self._lines = [f"{event.env}: {event.task}", event.designer]
-            case IterationStarted():
+            case events.IterationStarted():
                 self._lines.append(name_round(event.iteration))
-            case Confirming():
+            case events.Confirming():
                 self._lines.append(f"confirming with fresh seed {event.seed}")
-            case TrainedUntil():
+            case events.TrainedUntil():
                 self._trainings.pop(f"{event.candidate} seed {event.seed}", None)
-            case Concluded():
+            case events.Concluded():
                 self._conclude(event)
-            case Warned():
+            case events.Warned():
                 self._lines.append(f"warning: {event.reason}")
             case _:
                 return
         self._draw()
 
-    def _conclude(self, event: Concluded) -> None:
+    def _conclude(self, event: events.Concluded) -> None:
         score = "no score"
         if event.task_score is not None:
             score = f"search score {event.task_score:.3g} {self._unit}".strip()

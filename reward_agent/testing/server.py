@@ -12,21 +12,7 @@ from functools import reduce
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from reward_agent.testing.wires import (
-    BreakStream,
-    DropConnection,
-    HttpFault,
-    RawBody,
-    Say,
-    Stall,
-    Step,
-    Wire,
-    choose_wire,
-    count_input,
-    tell_error,
-    tell_error_event,
-    tell_models,
-)
+from reward_agent.testing import wires
 
 FAKE_SERVER = "reward-agent-fake"
 _STALL_S = 30.0
@@ -67,9 +53,9 @@ class ReceivedRequest:
         return bool(self.body.get("stream")) or self.wire.is_streamed
 
     @property
-    def wire(self) -> Wire:
+    def wire(self) -> wires.Wire:
         """Which API is spoken, as the path tells."""
-        return choose_wire(self.path)
+        return wires.choose_wire(self.path)
 
     @property
     def model(self) -> str:
@@ -77,7 +63,7 @@ class ReceivedRequest:
         return str(self.body.get("model") or self.wire.model or "fake")
 
 
-Script = Iterable[Step] | Callable[[ReceivedRequest], Step]
+Script = Iterable[wires.Step] | Callable[[ReceivedRequest], wires.Step]
 
 
 class FakeLLMServer:
@@ -130,7 +116,7 @@ class FakeLLMServer:
         """How many requests came in."""
         return len(self.requests)
 
-    def next_step(self, request: ReceivedRequest) -> Step:
+    def next_step(self, request: ReceivedRequest) -> wires.Step:
         """Keep a request and return what to answer."""
         with self._lock:
             self.requests.append(request)
@@ -141,8 +127,8 @@ class FakeLLMServer:
         return self._closing.wait(seconds)
 
 
-def _play_in_order(steps: list[Step]) -> Callable[[ReceivedRequest], Step]:
-    ended = HttpFault(400, "script_ended", f"the script has {len(steps)} steps")
+def _play_in_order(steps: list[wires.Step]) -> Callable[[ReceivedRequest], wires.Step]:
+    ended = wires.HttpFault(400, "script_ended", f"the script has {len(steps)} steps")
     remaining = iter(steps)
     return lambda _: next(remaining, ended)
 
@@ -170,8 +156,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Tell the models that there are."""
         is_known = self.path.partition("?")[0].endswith("/models") and self.fake.models
-        missing = HttpFault(404, "not_found", "no such page")
-        told = tell_models(self.fake.models) if is_known else tell_error(missing, False)
+        missing = wires.HttpFault(404, "not_found", "no such page")
+        told = wires.tell_models(self.fake.models) if is_known else wires.tell_error(missing, False)
         self._send(200 if is_known else 404, json.dumps(told))
 
     def do_POST(self) -> None:
@@ -181,38 +167,38 @@ class _Handler(BaseHTTPRequestHandler):
         request = ReceivedRequest(self.path, dict(self.headers.items()), body)
         try:
             step = self.fake.next_step(request)
-            step = count_input(step, request.text) if isinstance(step, Say) else step
+            step = wires.count_input(step, request.text) if isinstance(step, wires.Say) else step
             self._play(step, request)
         except (BrokenPipeError, ConnectionResetError):
             # The client gave up, which is what some of the tests are about.
             self.close_connection = True
 
-    def _play(self, step: Step, request: ReceivedRequest) -> None:
+    def _play(self, step: wires.Step, request: ReceivedRequest) -> None:
         wire, model = request.wire, request.model
         tell, is_anthropic = wire.tell, wire.is_anthropic
         match step:
-            case Say() if request.is_streamed:
+            case wires.Say() if request.is_streamed:
                 told = tell(step, model)
                 self._send_chunks(wire, [*told.opening, *told.closing])
-            case Say():
+            case wires.Say():
                 self._send(200, json.dumps(tell(step, model).whole))
-            case HttpFault():
-                body = json.dumps(tell_error(step, is_anthropic))
+            case wires.HttpFault():
+                body = json.dumps(wires.tell_error(step, is_anthropic))
                 self._send(step.status, body, headers=step.headers)
-            case RawBody():
+            case wires.RawBody():
                 self._send(step.status, step.body, step.content_type)
-            case DropConnection():
+            case wires.DropConnection():
                 self.close_connection = True
                 if step.after:
                     self._begin("application/json", {"content-length": "100000"})
                     self.wfile.write(step.after.encode())
-            case Stall():
+            case wires.Stall():
                 self._stall(step)
-            case BreakStream():
+            case wires.BreakStream():
                 self.close_connection = True
-                fault = step.by if isinstance(step.by, HttpFault) else None
-                last = [tell_error_event(fault, is_anthropic)] if fault else []
-                opening = tell(Say(step.after), model).opening
+                fault = step.by if isinstance(step.by, wires.HttpFault) else None
+                last = [wires.tell_error_event(fault, is_anthropic)] if fault else []
+                opening = tell(wires.Say(step.after), model).opening
                 self._send_chunks(
                     wire, [*opening, *last], is_ended=step.by not in ("stall", "drop")
                 )
@@ -237,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._begin(content_type, given, status)
         self.wfile.write(data)
 
-    def _send_chunks(self, wire: Wire, events: Iterable[str], is_ended: bool = True) -> None:
+    def _send_chunks(self, wire: wires.Wire, events: Iterable[str], is_ended: bool = True) -> None:
         self._begin(wire.content_type, {"transfer-encoding": "chunked"})
         for event in events:
             data = wire.frame(event)
@@ -245,7 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
         if is_ended:
             self.wfile.write(b"0\r\n\r\n")
 
-    def _stall(self, step: Stall) -> None:
+    def _stall(self, step: wires.Stall) -> None:
         self.close_connection = True
         if not step.drip:
             self.fake.wait(step.seconds)

@@ -23,7 +23,7 @@ import numpy as np
 
 from reward_agent.rewards.language import split_names
 from reward_agent.simulation.state import FloatArray, State, Transition
-from reward_agent.translation import environment, nodes, written
+from reward_agent.translation import environment, nodes, values, written
 from reward_agent.translation.entry import Payer, list_entries, weigh_table
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.machine import Tracer
@@ -39,19 +39,6 @@ from reward_agent.translation.stand_ins import (
     make_base,
     make_import,
 )
-from reward_agent.translation.values import (
-    Broken,
-    Class,
-    Fault,
-    Input,
-    Instance,
-    Items,
-    Lanes,
-    Partial,
-    Stepped,
-    Table,
-    Untranslatable,
-)
 
 _FORBIDDEN = split_names("open eval exec compile input breakpoint help exit quit")
 _DUNDERS = split_names(
@@ -64,7 +51,7 @@ _FILE = "<the file>"
 class Given:
     """What the card gives, as an object of Python's: ``info``, the inner environment, ``data``."""
 
-    def __init__(self, of: Input, show: Callable[[Any], Any]) -> None:
+    def __init__(self, of: values.Input, show: Callable[[Any], Any]) -> None:
         self._of, self._show, self._own = of, show, dict[Any, Any]()
 
     def __getattr__(self, name: str) -> Any:
@@ -73,7 +60,7 @@ class Given:
             raise AttributeError(name)
         try:
             return self._show(get(name))
-        except Untranslatable as error:
+        except values.Untranslatable as error:
             raise AttributeError(name) from error
 
     def __getitem__(self, key: Any) -> Any:
@@ -100,7 +87,7 @@ class Given:
     def __contains__(self, key: Any) -> bool:
         try:
             self[key]
-        except Untranslatable:
+        except values.Untranslatable:
             return False
         return True
 
@@ -131,7 +118,7 @@ class OriginalRun:
     number: int
     inputs: Inputs
     may_run: bool
-    fault: Fault | None = None
+    fault: values.Fault | None = None
     why_not: str = ""
 
     @property
@@ -163,7 +150,7 @@ class OriginalRun:
         """Return a value; the first that is not finite is the fault."""
         is_number = isinstance(value, float | np.ndarray | np.floating)
         if self.fault is None and is_number and not np.isfinite(np.asarray(value, float)).all():
-            self.fault = Fault(line, ast.parse(text, mode="eval").body)
+            self.fault = values.Fault(line, ast.parse(text, mode="eval").body)
         return value
 
     @cached_property
@@ -189,7 +176,7 @@ class OriginalRun:
             stage.see(step)
             paid = called(**{name: stage.show(value) for name, value in stage.given.items()})
             if isinstance(paid, dict) and staged.instance is not None:
-                terms = Table({key: _take(np.asarray(value)) for key, value in paid.items()})
+                terms = values.Table({key: _take(np.asarray(value)) for key, value in paid.items()})
                 paid = stage.show(weigh_table(machine, staged.instance, terms))
             yield _read(entry, paid)
 
@@ -243,27 +230,27 @@ class _Stage:
 
     def show(self, value: Any) -> Any:
         """Return a value of the card as Python's own."""
-        if isinstance(value, Lanes):
+        if isinstance(value, values.Lanes):
             return self._compute(value)
-        if isinstance(value, Input):
+        if isinstance(value, values.Input):
             return Given(value, self.show)
-        if isinstance(value, Partial):
+        if isinstance(value, values.Partial):
             return lambda *given: self.show(self._machine.call(value, tuple(map(_take, given)), {}))
         if isinstance(value, tuple):
-            is_old = isinstance(value, Stepped) and self._n_stepped == 4
+            is_old = isinstance(value, values.Stepped) and self._n_stepped == 4
             return tuple(map(self.show, (*value[:3], value[4]) if is_old else value))
-        if isinstance(value, Table | Items):
+        if isinstance(value, values.Table | values.Items):
             shown = {key: self.show(item) for key, item in value.items()}
-            return shown if isinstance(value, Table) else [*shown.values()]
-        if isinstance(value, Broken):
+            return shown if isinstance(value, values.Table) else [*shown.values()]
+        if isinstance(value, values.Broken):
             return _Missing()
         if value is None or isinstance(value, int | float | str | Given | np.ndarray | np.generic):
             return value
-        if isinstance(value, Instance):  # of a class of the file, without arguments
+        if isinstance(value, values.Instance):  # of a class of the file, without arguments
             return self.names[value.type.name]()
         raise CannotRun(type(value).__name__)
 
-    def _compute(self, value: Lanes) -> Any:
+    def _compute(self, value: values.Lanes) -> Any:
         if value.is_constant:
             return np.array(value.value) if value.shape else value.value
         if id(value.node) not in self._codes:  # an expression that is kept is read again
@@ -291,7 +278,7 @@ def _take(value: Any) -> Any:
     if not isinstance(value, np.ndarray | np.generic):
         return value
     listed = np.asarray(value).tolist()
-    return Lanes(nodes.literal(listed), np.shape(value), value=listed)
+    return values.Lanes(nodes.literal(listed), np.shape(value), value=listed)
 
 
 def _check(tree: ast.Module) -> None:
@@ -415,12 +402,12 @@ def _find_entry(
 
 def _make(entry: Payer, staged: Staged, names: dict[str, Any], show: Callable[[Any], Any]) -> Any:
     assert entry.type is not None
-    around = Given(Input("env", staged.environment.get_attribute), show)
+    around = Given(values.Input("env", staged.environment.get_attribute), show)
     kind = names[entry.type.name]
     if not hasattr(kind, "__getattr__"):
         kind = type(kind.__name__, (kind,), {"__getattr__": lambda self, key: getattr(around, key)})
     for key, value in entry.type.list_names():  # said to be of a class, and set by a base class
-        if isinstance(value, Class) and value.name in names and not hasattr(kind, key):
+        if isinstance(value, values.Class) and value.name in names and not hasattr(kind, key):
             setattr(kind, key, names[value.name])
     start = entry.type.find("__init__")
     made = kind(**_show_given(staged, start, show)) if start is not None else kind()

@@ -109,7 +109,8 @@ def test_every_setting_says_its_group_its_sort_and_what_it_is(name: str) -> None
     facts = field.json_schema_extra
     assert isinstance(facts, dict)
     assert set(facts) == {
-        "is_personal", "from_run", "is_said_again", "in_folder", "changes_on_resume", "in_digest",
+        "is_personal", "from_run", "taken_as", "is_said_again", "in_folder", "changes_on_resume",
+        "in_digest",
     }  # fmt: skip
     assert field.description
 
