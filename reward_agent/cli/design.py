@@ -95,38 +95,40 @@ def design_command(
         n_given = len(start_from or ())
         expected = estimate_design(env, task, runs_dir=runs_dir, n_given=n_given, **settings)
         return Answer(expected, partial(show_estimate, expected))
-    for flag, given in (("task", task), ("name", name), ("from", start_from)):
-        if resume is not None and given:
-            raise UsageError(
-                f"a run that is resumed has its --{flag}",
-                f"leave --{flag} out, or leave --resume out for a new run",
-            )
+    if resume is not None:
+        _refuse_of_resumed({"task": task, "name": name, "from": start_from})
     folder = find_runs_dir(runs_dir)
     resumed = load_run(resume, folder) if resume is not None else None
     announce = detach(folder, as_json=as_json) if detached else ignore
     trackers = TrackedRun(tracker or (), lambda run: resumed or RunStore(folder / run))
     with RunDisplay() as display, closing(trackers):
-        common: dict[str, Any] = {
+        settings |= {
             "metric": metric,
             "runs_dir": runs_dir,
             "listen": trackers.listen_with(both(announce, display.listen)),
-            "accept_metric": lambda proposed: _ask_about_metric(display, proposed),
+            "accept_metric": partial(_ask_about_metric, display),
             "accept_unseen": yes,
             "unranked": unranked,
+            "agree": ask_about_money(yes, display.paused),
         }
         try:
-            common["agree"] = ask_about_money(yes, display.paused)
             if resumed is not None:
-                run = resume_run(str(resumed.dir), env=env, **common, **settings)
+                run = resume_run(str(resumed.dir), env=env, **settings)
             else:
-                run = design(
-                    env, task, name=name, start_from=start_from or (), **common, **settings
-                )
+                run = design(env, task, name=name, start_from=start_from or (), **settings)
         except UndecidedError as error:
             if as_json:
                 print_json(read_status(RunStore(Path(error.run))))
             raise
     return _tell_end(resumed or RunStore(folder / run.id), run)
+
+
+def _refuse_of_resumed(given: dict[str, object]) -> None:
+    for flag in (flag for flag, value in given.items() if value):
+        raise UsageError(
+            f"a run that is resumed has its --{flag}",
+            f"leave --{flag} out, or leave --resume out for a new run",
+        )
 
 
 _DEMO = """

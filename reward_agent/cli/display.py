@@ -376,7 +376,7 @@ def _show_status(store: RunStore, run: RunRecord) -> None:
 
 
 def _show_winner(store: RunStore, run: RunRecord) -> None:
-    winner, usage = run.winner, run.usage
+    winner = run.winner
     if winner is None:
         _show_status(store, run)
     else:
@@ -403,6 +403,13 @@ def _show_winner(store: RunStore, run: RunRecord) -> None:
             _show_film(store.dir / winner.video_file)
         if run.note:
             print_text(f"ended    {run.note}")
+    _show_spent(store, run)
+    print_text(f"report   {store.dir / 'report.html'}")
+
+
+def _show_spent(store: RunStore, run: RunRecord) -> None:
+    """Write what a run took: calls of a model, limits, time."""
+    usage = run.usage
     if usage.n_calls:
         usd = "no price known" if usage.usd is None else f"{usage.usd:.4f} USD"
         print_text(
@@ -418,7 +425,6 @@ def _show_winner(store: RunStore, run: RunRecord) -> None:
         print_text(f"limit    {limit}; with a higher one: {store.resume_command}")
     if run.slot_seconds:
         print_text(f"time     {describe_shares(run.slot_seconds)}")
-    print_text(f"report   {store.dir / 'report.html'}")
 
 
 def _show_seeds(store: RunStore, run: RunRecord) -> None:

@@ -17,19 +17,9 @@ from reward_agent.records.layers import render_option
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import RunRecord
 from reward_agent.records.timing import find_waste
-from reward_agent.report import figures
+from reward_agent.report import figures, verdict
 from reward_agent.report.beside import find_width, read_units, say_fresh
 from reward_agent.report.charts import shorten
-from reward_agent.report.verdict import (
-    METRIC_WORDS,
-    MODEL_WORDS,
-    check_pay,
-    describe_choice,
-    describe_ends,
-    describe_robustness,
-    find_verdict,
-    list_beside,
-)
 from reward_agent.report.view import PNG, CandidateView, RunView, is_mp4, load_run_view
 from reward_agent.rewards.pay import list_shown
 from reward_agent.summary.diagnosis import RewardDiagnosis
@@ -65,18 +55,18 @@ def render_report(view: RunView) -> str:
 
     A strict content security policy keeps it from loading or running anything that is not in it.
     """
-    beside = list_beside(view)
+    beside = verdict.list_beside(view)
     return make_page(
         "page.html.j2",
         view=view,
         run=view.run,
         best=view.best,
-        verdict=find_verdict(view),
-        pay_checks=[check for check in map(check_pay, view.trained) if check],
+        verdict=verdict.find_verdict(view),
+        pay_checks=[check for check in map(verdict.check_pay, view.trained) if check],
         beside=[(item, find_width(beside, item)) for item in beside],
         units=read_units(view.metric_source),
-        designer_words=view.stand_in.stands_in if view.stand_in else MODEL_WORDS,
-        metric_words=METRIC_WORDS[view.run.metric_origin],
+        designer_words=view.stand_in.stands_in if view.stand_in else verdict.MODEL_WORDS,
+        metric_words=verdict.METRIC_WORDS[view.run.metric_origin],
         card_text=render_card(view.run.card),
         command=_make_command(view),
         next_steps=list_next_steps(view.run),
@@ -98,7 +88,7 @@ def render_diagnosis_page(diagnosis: RewardDiagnosis, entry: HistoryEntry) -> st
 def render_summary(view: RunView) -> str:
     """Return a run as a notebook shows it: the verdict, the film, the candidates, the curve."""
     template = _make_environment().get_template("summary.html.j2")
-    shown = {"view": view, "run": view.run, "verdict": find_verdict(view)}
+    shown = {"view": view, "run": view.run, "verdict": verdict.find_verdict(view)}
     return scope_style() + template.render(**shown)
 
 
@@ -219,9 +209,9 @@ def _make_environment() -> Environment:
     environment.globals |= {
         "highlight_program": highlight_program,
         "render_diff": render_diff,
-        "describe_choice": describe_choice,
-        "describe_robustness": describe_robustness,
-        "describe_ends": describe_ends,
+        "describe_choice": verdict.describe_choice,
+        "describe_robustness": verdict.describe_robustness,
+        "describe_ends": verdict.describe_ends,
         "say_fresh": say_fresh,
         "find_waste": find_waste,
     }

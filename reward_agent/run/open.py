@@ -53,7 +53,7 @@ from reward_agent.records.timing import TimeLedger
 from reward_agent.run.active import ActiveRun, read_run_metric, recording_end, telling, try_own_card
 from reward_agent.run.blame import Surroundings
 from reward_agent.run.estimate import estimate_design
-from reward_agent.run.given import keep_given, load_given, take_rewards
+from reward_agent.run.given import TakenReward, keep_given, load_given, take_rewards
 from reward_agent.run.loop import run_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric, change_metric, choose_metric
 from reward_agent.run.notebook import choose_listener
@@ -142,23 +142,7 @@ def design(
     if repeated is not None:
         taken, choice = taken or load_given(repeated.store), repeated.complete(choice)
     store = RunStore(make_run_dir(find_runs_dir(runs_dir), card.name, spec.name, name))
-
-    def describe(held: HeldRun) -> RunRecord:
-        return RunRecord(
-            id=store.dir.name,
-            created=now_utc(),
-            status="running",
-            card=card,
-            task=spec,
-            metric_origin="none",
-            given=tuple(item.record for item in taken),
-            config=held.settings.model_dump(),
-            config_sources=resolved.sources,
-            designer=held.team.description,
-            sandbox_level="unknown",
-            versions=read_versions(),
-        )
-
+    describe = functools.partial(_describe_new, card, spec, taken, resolved.sources)
     try:
         with open_run(store, resolved.settings, describe, listen, environ) as held:
             keep_given(store, taken)
@@ -171,6 +155,30 @@ def design(
     finally:
         with contextlib.suppress(OSError):  # nothing came of it, not even a record
             store.dir.rmdir()
+
+
+def _describe_new(
+    card: EnvCard,
+    task: TaskSpec,
+    taken: Sequence[TakenReward],
+    sources: dict[str, str],
+    held: HeldRun,
+) -> RunRecord:
+    """Return the record of a run that begins."""
+    return RunRecord(
+        id=held.store.dir.name,
+        created=now_utc(),
+        status="running",
+        card=card,
+        task=task,
+        metric_origin="none",
+        given=tuple(item.record for item in taken),
+        config=held.settings.model_dump(),
+        config_sources=sources,
+        designer=held.team.description,
+        sandbox_level="unknown",
+        versions=read_versions(),
+    )
 
 
 def _find_task(
