@@ -22,7 +22,7 @@ _KINDS = "answer_kinds"
 
 
 @dataclass(frozen=True)
-class Answer:
+class CommandAnswer:
     """What a command has found, to be printed as its caller wants it.
 
     Args:
@@ -52,7 +52,7 @@ class Answer:
             raise self.ending
 
 
-def answers(*kinds: str) -> Callable[[Callable[..., Answer | None]], Callable[..., None]]:
+def answers(*kinds: str) -> Callable[[Callable[..., CommandAnswer | None]], Callable[..., None]]:
     """Print what a command answers: give it ``--json`` and ``--json-schema``.
 
     One that declares ``as_json`` itself is told of it, and may print by itself.
@@ -62,7 +62,7 @@ def answers(*kinds: str) -> Callable[[Callable[..., Answer | None]], Callable[..
             it depends on the call. They are imported when somebody asks for the schema.
     """
 
-    def decorate(command: Callable[..., Answer | None]) -> Callable[..., None]:
+    def decorate(command: Callable[..., CommandAnswer | None]) -> Callable[..., None]:
         def show(is_asked: bool) -> None:
             if is_asked:
                 print_json(make_schema(run), is_verbatim=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reward_agent.cli.answers import Answer, answers
+from reward_agent.cli.answers import CommandAnswer, answers
 from reward_agent.cli.output import (
     Yes,
     answer_console,
@@ -82,7 +82,7 @@ def run_command(
         bool, typer.Option("--dry-run", help="Show jobs, env steps, time and money; run nothing.")
     ] = False,
     **given: Any,
-) -> Answer | None:
+) -> CommandAnswer | None:
     """Run a suite, or go on with it: jobs that are over are not repeated."""
     from reward_agent.bench.plan import Choices
     from reward_agent.bench.sweep import run_sweep
@@ -107,12 +107,12 @@ def run_command(
     return _report_sweep(store)
 
 
-def _report_sweep(store: SweepStore) -> Answer:
+def _report_sweep(store: SweepStore) -> CommandAnswer:
     """Write a sweep's tables, charts and page; the tables are the answer."""
     from reward_agent.bench.page import PAGE_FILE, render_markdown, write_results
 
     results = write_results(store)
-    return Answer(results, f"{render_markdown(results)}\n{store.dir / PAGE_FILE}")
+    return CommandAnswer(results, f"{render_markdown(results)}\n{store.dir / PAGE_FILE}")
 
 
 def _load(name: str, changes: dict[str, Any]) -> Suite:
@@ -184,12 +184,12 @@ class JobCounts(Record):
 
 @app.command("status")
 @answers("cli.bench:JobCounts")
-def status_command(sweep: SweepName) -> Answer:
+def status_command(sweep: SweepName) -> CommandAnswer:
     """Say how far a sweep is."""
     from reward_agent.bench.sweep import find_sweep
 
     counts = _count_jobs(find_sweep(sweep))
-    return Answer(counts, ", ".join(f"{count} {name}" for name, count in counts))
+    return CommandAnswer(counts, ", ".join(f"{count} {name}" for name, count in counts))
 
 
 def _count_jobs(store: SweepStore) -> JobCounts:
@@ -206,7 +206,7 @@ def _count_jobs(store: SweepStore) -> JobCounts:
 
 @app.command("report")
 @answers("bench.results:Results")
-def report_command(sweep: SweepName) -> Answer:
+def report_command(sweep: SweepName) -> CommandAnswer:
     """Write a sweep's tables, charts and page again, and show the tables."""
     from reward_agent.bench.sweep import find_sweep
 
@@ -215,7 +215,7 @@ def report_command(sweep: SweepName) -> Answer:
 
 @app.command("compare")
 @answers("bench.results:Comparison[]")
-def compare_command(first: SweepName, second: SweepName) -> Answer:
+def compare_command(first: SweepName, second: SweepName) -> CommandAnswer:
     """Compare two sweeps on the tasks and methods that both have."""
     from reward_agent.bench.page import render_number
     from reward_agent.bench.results import compare_sweeps
@@ -234,4 +234,4 @@ def compare_command(first: SweepName, second: SweepName) -> Answer:
         for row in rows
     )
     head = ("task", "method", ">first", ">second", ">P(second better)", "unit")
-    return Answer(rows, make_table(*head, rows=shown))
+    return CommandAnswer(rows, make_table(*head, rows=shown))

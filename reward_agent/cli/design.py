@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from reward_agent.cli.answers import Answer, answers
+from reward_agent.cli.answers import CommandAnswer, answers
 from reward_agent.cli.detach import detach
 from reward_agent.cli.output import (
     Yes,
@@ -78,7 +78,7 @@ def design_command(
         bool, typer.Option("--detach", help="End when the run has begun; it goes on by itself.")
     ] = False,
     **settings: Any,
-) -> Answer:
+) -> CommandAnswer:
     """Design a reward function for a behaviour and train a policy with it."""
     from reward_agent.cli.display import RunDisplay
     from reward_agent.control.status import read_status
@@ -94,7 +94,7 @@ def design_command(
 
         n_given = len(start_from or ())
         expected = estimate_design(env, task, runs_dir=runs_dir, n_given=n_given, **settings)
-        return Answer(expected, partial(show_estimate, expected))
+        return CommandAnswer(expected, partial(show_estimate, expected))
     if resume is not None:
         _refuse_of_resumed({"task": task, "name": name, "from": start_from})
     folder = find_runs_dir(runs_dir)
@@ -225,7 +225,7 @@ def _show_proposal(proposed: ProposedMetric) -> None:
         progress_console.print(Text.assemble(("  look      ", "bold yellow"), doubt))
 
 
-def _tell_end(store: RunStore, run: RunRecord) -> Answer:
+def _tell_end(store: RunStore, run: RunRecord) -> CommandAnswer:
     from reward_agent.cli.display import show_run
     from reward_agent.control.status import read_status
 
@@ -233,4 +233,4 @@ def _tell_end(store: RunStore, run: RunRecord) -> Answer:
     score = run.winner.task_score if run.winner else None
     is_below = target is not None and (score is None or score < target)
     ending = typer.Exit(BELOW_TARGET) if run.limit or is_below else None
-    return Answer(partial(read_status, store), partial(show_run, store, run), ending)
+    return CommandAnswer(partial(read_status, store), partial(show_run, store, run), ending)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from reward_agent.cli.answers import Answer, answers
+from reward_agent.cli.answers import CommandAnswer, answers
 from reward_agent.cli.output import Yes, ask_about_money
 from reward_agent.cli.settings import Env, add_settings
 
@@ -32,7 +32,7 @@ def diagnose_command(
     ] = None,
     yes: Yes = False,
     **settings: Any,
-) -> Answer:
+) -> CommandAnswer:
     """Train a reward once and say, term by term, what it pays for; its gravest fault first."""
     from reward_agent.cli.display import RunDisplay
     from reward_agent.files import read_text, write_atomic
@@ -55,4 +55,4 @@ def diagnose_command(
         write_atomic(out, read_text(diagnosed.page).encode())
     words = render_diagnosis(diagnosed.diagnosis)
     places = f"page     {out or diagnosed.page}\nevidence {diagnosed.folder}"
-    return Answer(diagnosed.diagnosis, f"{words}\n\n{places}")
+    return CommandAnswer(diagnosed.diagnosis, f"{words}\n\n{places}")

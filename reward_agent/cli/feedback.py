@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from reward_agent.cli.answers import Answer, answers
+from reward_agent.cli.answers import CommandAnswer, answers
 from reward_agent.cli.output import Yes, ask_about_money, print_text, progress_console
 from reward_agent.cli.settings import (
     Json,
@@ -103,7 +103,7 @@ def feedback_command(
     runs_dir: RunsDir = None,
     as_json: Json = False,
     **settings: Any,
-) -> Answer | None:
+) -> CommandAnswer | None:
     """Give feedback on a run: in words, by preference, by editing; until you are content."""
     script, page = take_options(Script, settings), take_options(PageOptions, settings)
     if web:
@@ -131,7 +131,7 @@ def feedback_command(
                 run_script(session, script)
             elif not as_json:
                 Conversation(session, display, is_terminal=sys.stdin.isatty()).run()
-        return Answer(describe_session(session), "") if as_json else None
+        return CommandAnswer(describe_session(session), "") if as_json else None
 
 
 def _serve(run: str, runs_dir: Path | None, options: PageOptions, settings: dict[str, Any]) -> None:

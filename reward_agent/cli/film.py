@@ -8,7 +8,7 @@ from typing import Annotated, cast, get_args
 import typer
 from pydantic import Field
 
-from reward_agent.cli.answers import Answer, answers
+from reward_agent.cli.answers import CommandAnswer, answers
 from reward_agent.cli.settings import RunName, RunsDir
 from reward_agent.types import EpisodeName, FilmFormat, FilmSize, Record
 
@@ -57,7 +57,7 @@ def film_command(
         bool, typer.Option("--strip", help="Write its key moments as a picture beside it, too.")
     ] = False,
     runs_dir: RunsDir = None,
-) -> Answer:
+) -> CommandAnswer:
     """Draw a film of a run's policy: mp4, animated WebP or GIF."""
     from reward_agent.records.film_jobs import FilmStyle
     from reward_agent.run.film import GET_MP4, choose_format, draw_film
@@ -88,4 +88,4 @@ def film_command(
         shown=drawn.shown,
         strip=str(drawn.strip.absolute()) if drawn.strip else None,
     )
-    return Answer(told, "\n".join(lines))
+    return CommandAnswer(told, "\n".join(lines))

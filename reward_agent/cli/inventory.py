@@ -12,7 +12,7 @@ import typer
 from pydantic import Field
 from rich.text import Text
 
-from reward_agent.cli.answers import Answer, answers
+from reward_agent.cli.answers import CommandAnswer, answers
 from reward_agent.cli.output import Yes, ask_about_money, make_table, print_text, progress_console
 from reward_agent.cli.settings import RunsDir, add_settings, note_folder
 from reward_agent.definitions.meaning import ClaimTest, Meaning
@@ -42,7 +42,7 @@ class EnvRow(Record):
 
 @envs_app.command("list")
 @answers("cli.inventory:EnvRow[]")
-def list_envs_command() -> Answer:
+def list_envs_command() -> CommandAnswer:
     """List the environments and their tasks."""
     from reward_agent.definitions.card import list_envs, load_env
     from reward_agent.definitions.task import list_tasks
@@ -50,7 +50,7 @@ def list_envs_command() -> Answer:
     cards = [load_env(name) for name in list_envs()]
     rows = [EnvRow(name=c.name, title=c.title, tasks=tuple(list_tasks(c.name))) for c in cards]
     shown = ((row.name, row.title, ", ".join(row.tasks)) for row in rows)
-    return Answer(rows, make_table("environment", "what it is", "tasks", rows=shown))
+    return CommandAnswer(rows, make_table("environment", "what it is", "tasks", rows=shown))
 
 
 def _tell(line: str) -> None:
@@ -83,7 +83,7 @@ def show_env_command(
     as_prompt: Annotated[
         bool, typer.Option("--as-prompt", help="Show what the language model sees.")
     ] = False,
-) -> Answer:
+) -> CommandAnswer:
     """Show an environment's card."""
     from reward_agent.definitions.card import load_env
     from reward_agent.definitions.card_text import render_card, render_card_as_prompt
@@ -91,9 +91,11 @@ def show_env_command(
 
     card = load_env(env)
     if not as_prompt:
-        return Answer(card, lambda: print_text(_add_measures(render_card(card), card)))
+        return CommandAnswer(card, lambda: print_text(_add_measures(render_card(card), card)))
     text = _add_measures(render_card_as_prompt(card), card)
-    return Answer(EnvPrompt(name=card.name, tasks=tuple(list_tasks(card)), prompt=text), text)
+    return CommandAnswer(
+        EnvPrompt(name=card.name, tasks=tuple(list_tasks(card)), prompt=text), text
+    )
 
 
 def _add_measures(text: str, card: EnvCard) -> str:
@@ -104,7 +106,7 @@ def _add_measures(text: str, card: EnvCard) -> str:
 @envs_app.command("check")
 @answers("records.drafting_jobs:CheckEnvResult")
 @add_settings("python")
-def check_env_command(env: EnvName, **settings: Any) -> Answer:
+def check_env_command(env: EnvName, **settings: Any) -> CommandAnswer:
     """Compare a card with the live model; exit code 1 if they disagree."""
     from reward_agent.run.single import check_env
 
@@ -113,8 +115,8 @@ def check_env_command(env: EnvName, **settings: Any) -> Answer:
     lines += [f"note: {note}" for note in result.notes]
     lines += [f"{one.severity}: {one.message}\n  → {one.remedy}" for one in result.findings]
     if result.findings:
-        return Answer(result, "\n".join(lines), typer.Exit(1))
-    return Answer(result, "\n".join([*lines, f"{env}: the card describes the model"]))
+        return CommandAnswer(result, "\n".join(lines), typer.Exit(1))
+    return CommandAnswer(result, "\n".join([*lines, f"{env}: the card describes the model"]))
 
 
 # Whom to ask what a model means, and what that may cost.
@@ -143,7 +145,7 @@ def describe_env_command(
     yes: Yes = False,
     runs_dir: RunsDir = None,
     **settings: Any,
-) -> Answer:
+) -> CommandAnswer:
     """Ask a language model what a robot's parts mean; what fails on the live model is refused."""
     from reward_agent.definitions.card import load_env
     from reward_agent.drafts.folder import read_drafted_source, redraft_env
@@ -154,7 +156,7 @@ def describe_env_command(
     if write:
         redraft_env(env, described)
     told = DescribedEnv(meaning=described.meaning, verdicts=described.verdicts)
-    return Answer(told, "\n".join(described.render()))
+    return CommandAnswer(told, "\n".join(described.render()))
 
 
 def _describe(
@@ -213,7 +215,7 @@ def init_env_command(
     yes: Yes = False,
     runs_dir: RunsDir = None,
     **settings: Any,
-) -> Answer:
+) -> CommandAnswer:
     """Draft card and tasks for a robot's model, or for an environment of Gymnasium's."""
     from reward_agent.control.folders import note_known
     from reward_agent.drafts.folder import Wishes, init_env, take_meaning
@@ -231,7 +233,7 @@ def init_env_command(
             goes_on = f"`reward-agent envs describe {shlex.quote(str(env.folder))} --write`"
             error.remedy = f"{error.remedy}; {env.folder} is there: {goes_on} goes on with it"
             raise
-    return Answer(env, env.render())
+    return CommandAnswer(env, env.render())
 
 
 prompts_app = typer.Typer(help="Show what language models are sent.", no_args_is_help=True)
@@ -262,13 +264,13 @@ class ShownPrompt(Record):
 
 @prompts_app.command("list")
 @answers("cli.inventory:PromptRow[]")
-def list_prompts_command() -> Answer:
+def list_prompts_command() -> CommandAnswer:
     """List the prompts: what each asks for, and its parts."""
     from reward_agent.designers.preview import PREVIEWS
 
     rows = [PromptRow(name=name, asks_for=item.asks_for) for name, item in PREVIEWS.items()]
     shown = ((row.name, row.asks_for) for row in rows)
-    return Answer(rows, make_table("prompt", "asks for", rows=shown))
+    return CommandAnswer(rows, make_table("prompt", "asks for", rows=shown))
 
 
 @prompts_app.command("show")
@@ -282,7 +284,7 @@ def show_prompt_command(
     ] = None,
     candidate: Annotated[int, typer.Option(min=0, help="Which idea of the round.")] = 0,
     runs_dir: RunsDir = None,
-) -> Answer:
+) -> CommandAnswer:
     """Show a prompt word for word, as it would be sent."""
     from reward_agent.designers.preview import estimate_tokens, load_subject, preview_prompt
     from reward_agent.records.store import load_run
@@ -303,12 +305,12 @@ def show_prompt_command(
             f"{request.max_output_tokens:,} for the reply; programs and trainings: {what}"
         )
 
-    return Answer(shown, show, is_verbatim=True)
+    return CommandAnswer(shown, show, is_verbatim=True)
 
 
 @answers("sandbox.doctor:Mechanism[]", "llm.checkup:Fact[]")
 @add_settings("provider", "model", "base_url", "effort", "context_tokens", "pictures")
-def doctor_command(**settings: Any) -> Answer:
+def doctor_command(**settings: Any) -> CommandAnswer:
     """Say what this machine offers; with --provider, try that model for a few cents at most."""
     from reward_agent.definitions.learner import LEARNERS
     from reward_agent.executors.device_survey import describe_survey, survey_device
@@ -332,13 +334,13 @@ def doctor_command(**settings: Any) -> Answer:
     for seam in (LEARNERS, BACKENDS, PROVIDERS, EXECUTORS, TRACKERS):
         mechanisms += survey_members(seam)
     rows = ((_MARKS[one.available or None], one.name, one.covers, one.detail) for one in mechanisms)
-    return Answer(mechanisms, make_table("", "mechanism", "covers", "detail", rows=rows))
+    return CommandAnswer(mechanisms, make_table("", "mechanism", "covers", "detail", rows=rows))
 
 
 _MARKS = {True: Text("✓", "green"), False: Text("✗", "red"), None: Text("–", "yellow")}
 
 
-def _try_provider(settings: dict[str, Any]) -> Answer:
+def _try_provider(settings: dict[str, Any]) -> CommandAnswer:
     """Make a call or two; the answer tells of them, and ends with what ended them."""
     from reward_agent.llm.checkup import try_endpoint
     from reward_agent.records.settings import EndpointSettings
@@ -347,4 +349,4 @@ def _try_provider(settings: dict[str, Any]) -> Answer:
     said = {name: value for name, value in settings.items() if value is not None}
     tried = try_endpoint(EndpointSettings.model_validate(said), os.environ, has_picture, _tell)
     rows = ((_MARKS[fact.holds], fact.name, show_hidden(fact.detail)) for fact in tried.facts)
-    return Answer(tried.facts, make_table("", "what", "detail", rows=rows), tried.error)
+    return CommandAnswer(tried.facts, make_table("", "what", "detail", rows=rows), tried.error)

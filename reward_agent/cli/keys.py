@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 from pydantic import Field
 
-from reward_agent.cli.answers import Answer, answers
+from reward_agent.cli.answers import CommandAnswer, answers
 from reward_agent.cli.output import print_text
 from reward_agent.llm import keys
 from reward_agent.types import Record
@@ -40,12 +40,12 @@ class KeptKeys(Record):
 
 @keys_app.command("list")
 @answers("cli.keys:KeptKeys")
-def list_command() -> Answer:
+def list_command() -> CommandAnswer:
     """List the names of the keys that are kept, and whether `.env` is read; no key is shown."""
     names, reads = keys.list_keys(os.environ), keys.reads_env_file(os.environ)
     lines = [*(names or ["no key is kept"])]
     lines.append(f".env of the working directory: {'read' if reads else 'not read'}")
-    return Answer(KeptKeys(keys=tuple(names), reads_env_file=reads), "\n".join(lines))
+    return CommandAnswer(KeptKeys(keys=tuple(names), reads_env_file=reads), "\n".join(lines))
 
 
 @keys_app.command("rm")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reward_agent.cli import steer, upkeep
-from reward_agent.cli.answers import Answer, answers
+from reward_agent.cli.answers import CommandAnswer, answers
 from reward_agent.cli.output import make_table, print_error, show_number
 from reward_agent.cli.settings import RunName, RunsDir
 from reward_agent.definitions.paths import find_runs_dir
@@ -55,7 +55,7 @@ def list_command(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the newest so many.")] = None,
     full: Full = False,
     runs_dir: RunsDir = None,
-) -> Answer:
+) -> CommandAnswer:
     """List the runs and the diagnoses, newest last."""
     from reward_agent.control.listing import read_row
     from reward_agent.records.store import list_kept
@@ -74,7 +74,7 @@ def list_command(
     rows.reverse()
     told = rows if full else [row.model_copy(update={"record": None}) for row in rows]
     head = ("run", "kind", "status", "designer", ">score", "task")
-    return Answer(told, make_table(*head, rows=map(_list_cells, rows)))
+    return CommandAnswer(told, make_table(*head, rows=map(_list_cells, rows)))
 
 
 def _list_cells(row: RunRow) -> tuple[str, ...]:
@@ -93,7 +93,7 @@ def _say_score(row: RunRow) -> str:
 
 @app.command("show")
 @answers("control.status:RunStatus", "control.listing:WholeRun", "control.listing:KeptDiagnosis")
-def show_command(run: RunName, full: Full = False, runs_dir: RunsDir = None) -> Answer:
+def show_command(run: RunName, full: Full = False, runs_dir: RunsDir = None) -> CommandAnswer:
     """Show one run: its candidates, their outcomes and the winner; or one diagnosis."""
     from reward_agent.cli.display import show_run
     from reward_agent.control.listing import read_diagnosis, read_whole
@@ -105,10 +105,10 @@ def show_command(run: RunName, full: Full = False, runs_dir: RunsDir = None) -> 
     diagnosis = read_diagnosis(folder)
     if diagnosis is not None:
         words = hide_in_words(render_diagnosis(diagnosis))
-        return Answer(diagnosis, f"{words}\n\npage     {folder / DIAGNOSIS_PAGE}")
+        return CommandAnswer(diagnosis, f"{words}\n\npage     {folder / DIAGNOSIS_PAGE}")
     store = RunStore(folder)
     read = partial(read_whole if full else partial(read_status, has_candidates=True), store)
-    return Answer(read, lambda: show_run(store, store.read_run()))
+    return CommandAnswer(read, lambda: show_run(store, store.read_run()))
 
 
 @app.command("costs")
@@ -117,7 +117,7 @@ def costs_command(
     run: RunName,
     runs_dir: RunsDir = None,
     calls: Annotated[bool, typer.Option("--calls", help="Show every call.")] = False,
-) -> Answer:
+) -> CommandAnswer:
     """Show what a run paid its language model: by agent, by round, by call."""
     from reward_agent.cli.costs import show_calls, show_costs
     from reward_agent.llm.budget import summarise_costs
@@ -134,7 +134,7 @@ def costs_command(
         show_costs(summary, store.read_run())
 
     told = summary.model_copy(update={"calls": tuple(records)}) if calls else summary
-    return Answer(told, show)
+    return CommandAnswer(told, show)
 
 
 @app.command("replies")
@@ -145,7 +145,7 @@ def replies_command(
         int | None, typer.Argument(min=1, help="Which one is shown whole; without, a list.")
     ] = None,
     runs_dir: RunsDir = None,
-) -> Answer:
+) -> CommandAnswer:
     """Show what a run asked its language model, and what it was answered."""
     from reward_agent.cli.costs import make_reply_table
     from reward_agent.llm.replies import read_replies
@@ -157,10 +157,10 @@ def replies_command(
         raise UsageError(f"the run holds {len(stored)} replies", "give the number of one of them")
     if number is None:
         rows = [reply.to_row(place) for place, reply in enumerate(stored, 1)]
-        return Answer(rows, make_reply_table(stored), is_verbatim=True)
+        return CommandAnswer(rows, make_reply_table(stored), is_verbatim=True)
     [reply] = chosen
     words = f"{reply.prompt}\n\n## reply\n\n{reply.completion.reply}"
-    return Answer(reply, words, is_verbatim=True)
+    return CommandAnswer(reply, words, is_verbatim=True)
 
 
 @app.command("curves")
@@ -171,7 +171,7 @@ def curves_command(
         Path | None, typer.Option("--output", "-o", help="A CSV file; without, standard output.")
     ] = None,
     runs_dir: RunsDir = None,
-) -> Answer:
+) -> CommandAnswer:
     """Write the course of every training of a run as CSV."""
     from reward_agent.files import write_atomic
     from reward_agent.records.store import load_run
@@ -179,9 +179,9 @@ def curves_command(
 
     rows = list_curve_rows(load_run(run, runs_dir))
     if output is None:
-        return Answer(rows, render_csv(rows).rstrip("\n"))
+        return CommandAnswer(rows, render_csv(rows).rstrip("\n"))
     write_atomic(output, render_csv(rows).encode())
-    return Answer(rows, str(output))
+    return CommandAnswer(rows, str(output))
 
 
 @app.command("pack")
@@ -193,13 +193,13 @@ def pack_command(
         typer.Option("--output", "-o", help="File, or folder for it; RUN.run.zip by default."),
     ] = None,
     runs_dir: RunsDir = None,
-) -> Answer:
+) -> CommandAnswer:
     """Write a run as one file to hand over: without paths, names and keys of this machine."""
     from reward_agent.export.bundle import pack_run
     from reward_agent.records.store import load_run
 
     path = str(pack_run(load_run(run, runs_dir), output))
-    return Answer(WrittenFile(file=path), path)
+    return CommandAnswer(WrittenFile(file=path), path)
 
 
 @app.command("open")
@@ -209,7 +209,7 @@ def open_command(
         str, typer.Argument(help="A file that `runs pack` wrote, or the name of a recorded run.")
     ],
     runs_dir: RunsDir = None,
-) -> Answer:
+) -> CommandAnswer:
     """Unpack a run that somebody handed over, or that ships with the program, among yours."""
     from reward_agent.control.status import read_status
     from reward_agent.export.shipped import find_shipped, list_shipped
@@ -217,11 +217,11 @@ def open_command(
 
     path = find_shipped(file) if file in list_shipped() else Path(file)
     store = open_bundle(path, find_runs_dir(runs_dir))
-    return Answer(partial(read_status, store), str(store.dir))
+    return CommandAnswer(partial(read_status, store), str(store.dir))
 
 
 @answers("report.told:ToldReport")
-def report_command(run: RunName, runs_dir: RunsDir = None) -> Answer:
+def report_command(run: RunName, runs_dir: RunsDir = None) -> CommandAnswer:
     """Write a run's report.html again and print its path, or as JSON what it says."""
     from reward_agent.records.store import load_run
     from reward_agent.report.page import write_report
@@ -229,7 +229,7 @@ def report_command(run: RunName, runs_dir: RunsDir = None) -> Answer:
 
     folder = load_run(run, runs_dir).dir
     page = write_report(folder)
-    return Answer(partial(tell_report, folder), str(page))
+    return CommandAnswer(partial(tell_report, folder), str(page))
 
 
 @answers("export.package:Export")
@@ -248,7 +248,7 @@ def export_command(
         typer.Option(metavar="onnx|torch|sb3", help="The policy in that form, too; repeatable."),
     ] = None,
     runs_dir: RunsDir = None,
-) -> Answer:
+) -> CommandAnswer:
     """Write a run's reward as one file that needs NumPy alone, its policy and a test."""
     from reward_agent.export.package import check_form, convert_policy, export_run
 
@@ -267,4 +267,4 @@ def export_command(
         lines.append(f"without an environment: {export.note}")
     files = (*export.files, *converted)
     told = replace(export, folder=export.folder.absolute(), files=files)
-    return Answer(told, "\n".join(lines))
+    return CommandAnswer(told, "\n".join(lines))

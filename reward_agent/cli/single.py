@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import Field
 
-from reward_agent.cli.answers import Answer, answers
+from reward_agent.cli.answers import CommandAnswer, answers
 from reward_agent.cli.output import progress_console, render_table
 from reward_agent.cli.settings import Env, add_settings
 from reward_agent.errors import DataError, UsageError
@@ -74,7 +74,7 @@ def train_command(
     metric: MetricOption = None,
     output: Folder = None,
     **settings: Any,
-) -> Answer:
+) -> CommandAnswer:
     """Train a policy with one reward program and score it by the task's metric."""
     from reward_agent.cli.display import RunDisplay
     from reward_agent.run.single import train
@@ -98,7 +98,7 @@ def train_command(
     told = TrainAnswer(
         folder=str(trained.folder), algo=trained.algo, training=result, evaluation=evaluation
     )
-    return Answer(told, "\n".join(lines))
+    return CommandAnswer(told, "\n".join(lines))
 
 
 @answers("records.scoring_jobs:EvaluateResult")
@@ -118,7 +118,7 @@ def evaluate_command(
         Path | None, typer.Option(help="A zip's VecNormalize, as .npz \\[default: one beside it].")
     ] = None,
     **settings: Any,
-) -> Answer:
+) -> CommandAnswer:
     """Score a policy on fresh episodes by the task's metric."""
     from reward_agent.run.single import evaluate
 
@@ -133,7 +133,7 @@ def evaluate_command(
         tell=lambda note: progress_console.print(f"note: {note}"),
         **settings,
     )
-    return Answer(result, _describe_both(result))
+    return CommandAnswer(result, _describe_both(result))
 
 
 def _describe_both(result: EvaluateResult) -> str:
@@ -166,7 +166,7 @@ def check_command(
         str | None, typer.Option(help="What it is for: its metric scores what takes no skill.")
     ] = None,
     probe: Annotated[bool, typer.Option("--probe", help="Also dry-run it in the sandbox.")] = False,
-) -> Answer:
+) -> CommandAnswer:
     """Check a reward program: findings at their lines, exit code 1 if it is refused."""
     from reward_agent.rewards.pay import tell_pay
     from reward_agent.run.single import check
@@ -181,7 +181,7 @@ def check_command(
         taken=examined.taken,
     )
     words = _render(examined, data.decode("utf-8", "replace"))
-    return Answer(told, words, None if examined.is_accepted else typer.Exit(1))
+    return CommandAnswer(told, words, None if examined.is_accepted else typer.Exit(1))
 
 
 def _read_source(file: str) -> str:

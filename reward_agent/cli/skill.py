@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from reward_agent.cli.answers import Answer, answers
+from reward_agent.cli.answers import CommandAnswer, answers
 from reward_agent.cli.output import print_text
 from reward_agent.definitions.paths import find_skill_file
 from reward_agent.errors import UsageError
@@ -49,7 +49,7 @@ def install_command(
         Path | None,
         typer.Option(help="The project, or ~ for all of yours \\[default: this folder]."),
     ] = None,
-) -> Answer:
+) -> CommandAnswer:
     """Write the skill where a coding agent looks for it; again after an update."""
     root = find_real((to or Path.cwd()).expanduser())
     if not root.is_dir():
@@ -60,4 +60,4 @@ def install_command(
         raise UsageError(f"{file} is another's skill", "move it, or name another folder with --to")
     make_folder(folder)
     write_atomic(file, read_text(find_skill_file()).encode())
-    return Answer(InstalledSkill(agent=agent, file=str(file)), str(file))
+    return CommandAnswer(InstalledSkill(agent=agent, file=str(file)), str(file))

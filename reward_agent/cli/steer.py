@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from reward_agent.cli.answers import Answer, answers
+from reward_agent.cli.answers import CommandAnswer, answers
 from reward_agent.cli.design import design_command
 from reward_agent.cli.output import Yes, make_table, print_json, print_text, show_number
 from reward_agent.cli.settings import Json, RunName, RunsDir, add_settings
@@ -45,7 +45,7 @@ Trains = Annotated[str, typer.Argument(help="A candidate in training, or the sta
 
 
 @answers("control.status:RunStatus")
-def status_command(run: RunName, runs_dir: RunsDir = None) -> Answer:
+def status_command(run: RunName, runs_dir: RunsDir = None) -> CommandAnswer:
     """Show how far a run is, and what it waits for."""
     return _tell_status(_read(_load(run, runs_dir)))
 
@@ -58,7 +58,7 @@ def wait_command(
         float | None, typer.Option(min=0, help="Seconds after which it ends with exit code 4.")
     ] = None,
     runs_dir: RunsDir = None,
-) -> Answer:
+) -> CommandAnswer:
     """Wait until a run is over, has finished another round, or asks something.
 
     What it asks ends the waiting, whatever it is for.
@@ -93,7 +93,7 @@ def request_command(
         int | None, typer.Option(min=1, help="Which one \\[default: the oldest].")
     ] = None,
     runs_dir: RunsDir = None,
-) -> Answer:
+) -> CommandAnswer:
     """Show what a run asks of the agent that is its model (--provider agent)."""
     from reward_agent.control.status import AskedRequest, find_request
 
@@ -101,7 +101,7 @@ def request_command(
     request = find_request(store, number)
     prompt = read_text(Path(request.prompt_file))
     asked = AskedRequest(run=store.dir.name, prompt=prompt, **request.model_dump())
-    return Answer(asked, prompt, is_verbatim=True)
+    return CommandAnswer(asked, prompt, is_verbatim=True)
 
 
 @answers("control.status:RunEvent")
@@ -139,7 +139,7 @@ def stop_command(
     why: Why = "",
     timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait for its end.")] = 60.0,
     runs_dir: RunsDir = None,
-) -> Answer:
+) -> CommandAnswer:
     """Stop a run as Ctrl-C does: what is finished is kept, and it can be taken up again.
 
     With a candidate, stop its training alone, at the end of its slice.
@@ -153,7 +153,9 @@ def stop_command(
 
 
 @answers("control.steer:SteerResult")
-def pin_command(run: RunName, candidate: Trains, why: Why = "", runs_dir: RunsDir = None) -> Answer:
+def pin_command(
+    run: RunName, candidate: Trains, why: Why = "", runs_dir: RunsDir = None
+) -> CommandAnswer:
     """Let a candidate train to its end: racing does not stop it."""
     return _steer(_load(run, runs_dir), Pin, candidate, why)
 
@@ -161,7 +163,7 @@ def pin_command(run: RunName, candidate: Trains, why: Why = "", runs_dir: RunsDi
 @answers("control.steer:SteerResult")
 def unpin_command(
     run: RunName, candidate: Trains, why: Why = "", runs_dir: RunsDir = None
-) -> Answer:
+) -> CommandAnswer:
     """Let racing decide about a candidate again."""
     return _steer(_load(run, runs_dir), Unpin, candidate, why)
 
@@ -173,7 +175,7 @@ def more_command(
     steps: Annotated[int, typer.Argument(min=1, help="Env steps, from where it stands.")],
     why: Why = "",
     runs_dir: RunsDir = None,
-) -> Answer:
+) -> CommandAnswer:
     """Train a candidate so many env steps on, whatever racing says, beyond its budget, too."""
     return _steer(_load(run, runs_dir), More, candidate, why, steps=steps)
 
@@ -184,7 +186,7 @@ def remark_command(
     words: Annotated[str, typer.Argument(help="What the next round is to do otherwise.")],
     why: Why = "",
     runs_dir: RunsDir = None,
-) -> Answer:
+) -> CommandAnswer:
     """Tell the agents of the next round something, in your words."""
     from reward_agent.control import steer
 
@@ -200,7 +202,7 @@ def edit_command(
     ] = None,
     why: Why = "",
     runs_dir: RunsDir = None,
-) -> Answer:
+) -> CommandAnswer:
     """Train a changed program beside a candidate, from its policy as it is now."""
     from reward_agent.cli.conversation import edit_text
     from reward_agent.cli.feedback_script import read_program
@@ -214,7 +216,7 @@ def edit_command(
 
 def _steer(
     store: RunStore, act: type[Pin | Unpin | Stop | More], candidate: str, why: str, **facts: Any
-) -> Answer:
+) -> CommandAnswer:
     from reward_agent.control.steer import ask
 
     return _tell_result(ask(store, act, candidate, _ask_here(), why, **facts))
@@ -226,11 +228,11 @@ def _ask_here() -> Asker:
     return Asker("mcp" if os.environ.get(VIA_VARIABLE) == "mcp" else "terminal")
 
 
-def _tell_result(result: SteerResult) -> Answer:
+def _tell_result(result: SteerResult) -> CommandAnswer:
     if not result.is_taken:
         waits = "asked; the run takes it when its trainings go on"
-        return Answer(result, waits, typer.Exit(NOT_YET))
-    return Answer(
+        return CommandAnswer(result, waits, typer.Exit(NOT_YET))
+    return CommandAnswer(
         result, result.told + ("" if result.round is None else f" (round {result.round})")
     )
 
@@ -256,7 +258,7 @@ def answer_command(
     runs_dir: RunsDir = None,
     as_json: Json = False,
     **settings: Any,
-) -> Answer | None:
+) -> CommandAnswer | None:
     """Answer what a run asks; a paused one goes on in a process of its own."""
     from reward_agent.control.status import find_request, give_reply
 
@@ -344,8 +346,8 @@ def _poll(timeout: float | None, is_reached: Callable[[], bool]) -> None:
         time.sleep(_POLL_S)
 
 
-def _tell_status(status: RunStatus, code: int = 0) -> Answer:
-    return Answer(status, _make_table(status), typer.Exit(code) if code else None)
+def _tell_status(status: RunStatus, code: int = 0) -> CommandAnswer:
+    return CommandAnswer(status, _make_table(status), typer.Exit(code) if code else None)
 
 
 def _make_table(status: RunStatus) -> Table:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import Field
 
-from reward_agent.cli.answers import Answer, answers
+from reward_agent.cli.answers import CommandAnswer, answers
 from reward_agent.cli.output import (
     make_table,
     print_text,
@@ -40,7 +40,7 @@ class RunSize(Record):
 
 
 @answers("cli.upkeep:RunSize[]")
-def du_command(runs_dir: RunsDir = None) -> Answer:
+def du_command(runs_dir: RunsDir = None) -> CommandAnswer:
     """Show what each run and each diagnosis takes on disk, the largest last."""
     from reward_agent.records.store import list_kept
     from reward_agent.sandbox.child import measure_folder
@@ -50,7 +50,7 @@ def du_command(runs_dir: RunsDir = None) -> Answer:
     told = [RunSize(run=name, bytes=size) for name, size in ordered]
     shown = [*ordered, ("together", sum(sizes.values()))]
     rows = ((f"{size / _MIB:,.1f}", name) for name, size in shown)
-    return Answer(told, make_table(">MiB", "run", rows=rows))
+    return CommandAnswer(told, make_table(">MiB", "run", rows=rows))
 
 
 def rm_command(
@@ -101,7 +101,7 @@ class TwoRuns(Record):
 
 
 @answers("cli.upkeep:TwoRuns")
-def compare_command(first: RunName, second: RunName, runs_dir: RunsDir = None) -> Answer:
+def compare_command(first: RunName, second: RunName, runs_dir: RunsDir = None) -> CommandAnswer:
     """Show two runs side by side: what they found, what it took, which settings differ."""
     from reward_agent.records.store import load_run
 
@@ -120,7 +120,7 @@ def compare_command(first: RunName, second: RunName, runs_dir: RunsDir = None) -
         table.add_row(words, *cells)
     for name, values in settings.items():
         table.add_row(f"--{name.replace('_', '-')}", *map(_show, values))
-    return Answer(TwoRuns(runs=(figures[0], figures[1]), settings=settings), table)
+    return CommandAnswer(TwoRuns(runs=(figures[0], figures[1]), settings=settings), table)
 
 
 def _list_figures(run: RunRecord) -> RunFigures:
