@@ -111,7 +111,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     def design(env: str, task: str, *, runs_dir: Path, **given: Any) -> RunRecord:
         settings.append(given)
         is_free = given["provider"].startswith("given")
-        most = given.get("max_calls", 9)
+        most = given.get("max_calls") or 9
         is_cut = not is_free and most < 5
         limit = f"--max-calls {most} is reached: {most} calls were made" if is_cut else ""
         n_calls = 0 if is_free else min(most, 5)
