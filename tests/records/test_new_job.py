@@ -10,13 +10,14 @@ import pytest
 from pydantic import ValidationError
 
 from reward_agent.definitions.card import load_env
-from reward_agent.executors import JobRequest
+from reward_agent.executors import JobRequest, slots
 from reward_agent.executors.journal import EXIT_FILE
 from reward_agent.executors.slots import LocalPlace, SlotExecutor
 from reward_agent.records import jobs
 from reward_agent.records.job import Limits
 from reward_agent.records.timing import TimeLedger
 from reward_agent.sandbox import child
+from reward_agent.sandbox.runner import run_job
 
 WORKER = Path(__file__).with_name("new_job_worker.py")
 
@@ -29,6 +30,7 @@ def count(monkeypatch: pytest.MonkeyPatch):
     spec.loader.exec_module(module)
     monkeypatch.setattr(jobs, "JOBS", (*jobs.JOBS, module.CountJob))
     command = [sys.executable, "-s", "-P", str(WORKER)]
+    monkeypatch.setattr(slots, "run_job", run_job)  # not forked from one that knows no such kind
     monkeypatch.setattr(child, "make_child_command", lambda job_dir: [*command, str(job_dir)])
     return module
 

@@ -18,7 +18,7 @@ import reward_agent
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import load_task
 from reward_agent.errors import DataError, JobError, RewardAgentError
-from reward_agent.executors import JobRequest
+from reward_agent.executors import JobRequest, slots
 from reward_agent.executors.journal import EXIT_FILE
 from reward_agent.llm.replies import read_calls
 from reward_agent.records.drafting_jobs import CheckEnvResult, TryCardJob
@@ -32,7 +32,7 @@ from reward_agent.records.training_jobs import ProbeJob, TrainJob
 from reward_agent.run.active import NO_METRIC, Lab, recording_end
 from reward_agent.run.blame import Surroundings, find_blame
 from reward_agent.run.single import open_lab
-from reward_agent.sandbox.runner import JobExit
+from reward_agent.sandbox.runner import JobExit, run_job
 from reward_agent.types import FINISHED, Finding, TrainingResult, name_failure
 
 CRASHED = JobOutcome(kind="crashed", detail="DataError: robot.xml does not exist")
@@ -138,7 +138,8 @@ def test_an_evaluation_without_a_result_ends_the_run_with_the_setting_to_change(
     assert remedy in caught.value.remedy
 
 
-def test_too_little_memory_for_any_training_is_no_fault_of_a_program(tmp_path):
+def test_too_little_memory_for_any_training_is_no_fault_of_a_program(tmp_path, monkeypatch):
+    monkeypatch.setattr(slots, "run_job", run_job)  # not forked: it is to load all by itself
     request = make_request(tmp_path / "job", limits=Limits(memory_mib=64))
     with (
         open_lab(load_env("inverted_pendulum"), RunSettings(slots=1)) as lab,
