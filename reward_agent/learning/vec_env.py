@@ -22,7 +22,7 @@ from reward_agent.rewards.program import CompiledReward, StepReward
 from reward_agent.simulation.simulation import Simulation
 from reward_agent.simulation.state import FloatArray, State, Transition
 
-# A call costs about as much for a thousand rows as for some dozens. Not more of them: arrays of
+# A call costs little more for two thousand rows than for some dozens. Not more of them: arrays of
 # this size stay in the caches, and a program that makes N x N numbers stays within its memory.
 _ROWS_PER_CALL = 2048
 

@@ -34,7 +34,6 @@ from reward_agent.llm.sdk import (
     read_event,
 )
 
-_COMPATIBLE_KEY = "OPENAI_COMPATIBLE_API_KEY"
 # What a server may not know or not allow, and the words with which it says so. It is left out then:
 # a structured reply falls back from json_schema to json_object to the words of the prompt.
 _FORMAT_WORDS = re.compile(r"response_format|json_schema|json_object|grammar|structured.output")
