@@ -46,9 +46,8 @@ def test_duplicates_are_named_not_trained_and_shown_to_the_designer(tmp_path: Pa
     told: list[Event] = []
     run = reward_agent.design(
         "inverted_pendulum", "balance", listen=told.append, provider=f"scripted:{script}", runs_dir=tmp_path / "runs",
-        environ={}, candidates=4, iterations=2, winner_seeds=0, steps=4096, eval_episodes=4,
-        video=False, critic=False, analyzer=False, racing="none",
-        max_repairs=0,
+        environ={}, candidates=4, iterations=2, winner_seeds=0, steps=2048, eval_episodes=2,
+        video=False, critic=False, analyzer=False, racing="none", early_stop=False, max_repairs=0,
     )  # fmt: skip
     store = load_run(run.id, tmp_path / "runs")
     first, renamed, reordered, gated = store.read_iteration(0).candidates

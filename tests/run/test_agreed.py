@@ -73,7 +73,7 @@ def test_a_run_that_is_not_agreed_to_sends_nothing_and_leaves_nothing(tmp_path):
 
 
 def invoke(tmp_path, *more: str):
-    command = ["design", "--env=hopper", "--task=hop_forward", "--provider=anthropic",
+    command = ["design", "--env=inverted_pendulum", "--task=balance", "--provider=anthropic",
                f"--runs-dir={tmp_path}/runs", *more]  # fmt: skip
     return CliRunner(env=KEYS).invoke(app, command)
 

@@ -535,7 +535,7 @@ def test_a_program_that_crashes_the_interpreter_ends_itself_alone(
     # The dry run has 40 steps.
     at_once, later = (deep.replace("OLD", str(age)) for age in (0.0, 45.0))
     provider = write_script(tmp_path, at_once, later, GOOD)
-    run = design(tmp_path, provider, candidates=3, max_repairs=0, steps=16384, early_stop=False)
+    run = design(tmp_path, provider, candidates=3, max_repairs=0, steps=4096)
     first, second, third = (str(c.outcome) for c in read_candidates(tmp_path, run))
     crash = "crashed: the program crashed the interpreter (SIGSEGV): are tuples or iterators nested"
     assert first.startswith(f"rejected: probe: the dry run ended without a result: {crash}")

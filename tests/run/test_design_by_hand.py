@@ -7,9 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+import reward_agent
 
 COMMAND = [sys.executable, "-m", "reward_agent", "design"]
 TASK = ["--env=inverted_pendulum", "--task=balance", "--provider=manual", "--model=a chat"]
@@ -52,19 +55,16 @@ def test_a_person_designs_is_interrupted_and_goes_on(tmp_path: Path) -> None:
     assert b"waiting for" in told
     assert b"--resume" in told
 
-    again = subprocess.Popen(
-        [*COMMAND, "--resume=last", *TASK[2:], "--json", *where],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-    )
-    answer(wait_for_prompt(tmp_path, "critic-review"), json.dumps(CRITIQUE))
-    answer(wait_for_prompt(tmp_path, "analyzer-analyse"), json.dumps(ANALYSIS))
-    output, _ = again.communicate(timeout=60)
-    run = json.loads(output)
-    assert again.returncode == 0
-    assert run["designer"] == "manual: a chat"
-    assert run["winner"] is not None
-    assert run["calls"] == 3
+    with ThreadPoolExecutor(1) as pool:
+        again = pool.submit(
+            reward_agent.resume_run, "last", runs_dir=tmp_path, environ={}, provider="manual",
+            model="a chat",
+        )  # fmt: skip
+        answer(wait_for_prompt(tmp_path, "critic-review"), json.dumps(CRITIQUE))
+        answer(wait_for_prompt(tmp_path, "analyzer-analyse"), json.dumps(ANALYSIS))
+        run = again.result(60)
+    assert run.designer == "manual: a chat"
+    assert run.winner is not None
+    assert run.usage.n_calls == 3
     # Nothing was asked for a second time.
     assert len(list(tmp_path.glob("*/manual/*.prompt.md"))) == 3

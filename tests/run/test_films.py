@@ -42,7 +42,7 @@ PROGRAM = runs.PROGRAM % 0.2
 
 
 def design(folder: Path, **options: Any) -> tuple[RunRecord, RunStore]:
-    options = {"candidates": 1, "eval_episodes": 4, "critic": False, "analyzer": False} | options
+    options = {"candidates": 1, "eval_episodes": 2, "critic": False, "analyzer": False} | options
     runs.design(folder, "balance", PROGRAM, **options)
     store = load_run("last", folder / "runs")
     return store.read_run(), store
@@ -63,7 +63,7 @@ def test_what_is_kept_to_be_drawn_is_an_episode_that_was_judged(tmp_path: Path) 
 
 
 def test_the_run_ends_with_its_film(tmp_path: Path) -> None:
-    run, store = design(tmp_path, video=True)
+    run, store = design(tmp_path, video=True, video_quality="low")
     assert run.winner is not None
     folder = store.evaluation_dir(0, run.winner.candidate, run.config["seed"])
     evaluated = read_record(folder / RESULT_FILE, EvaluateResult)

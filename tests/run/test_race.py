@@ -31,7 +31,7 @@ def design(folder: Path, n_candidates: int = 3, **options: Any) -> RunRecord:
     script.write_text("".join(f"--- reply ---\n{reply}\n" for reply in replies))
     settings = {
         "candidates": n_candidates, "iterations": 1, "winner_seeds": 0, "steps": STEPS,
-        "eval_episodes": 4, "video": False, "critic": False, "analyzer": False,
+        "eval_episodes": 2, "video": False, "critic": False, "analyzer": False,
     }  # fmt: skip
     return reward_agent.design(
         "inverted_pendulum", "balance", provider=f"scripted:{script}",

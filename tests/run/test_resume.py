@@ -33,6 +33,7 @@ SETTINGS: dict[str, Any] = {
     "eval_episodes": 1,
     "video": False,
     "racing": "none",
+    "early_stop": False,
 }
 
 
@@ -81,11 +82,11 @@ def fail_at_call(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, number:
     ("place", "name", "number"),
     [
         (metric_stage, "_adopt", 1),
-        (RunStore, "adopt_draft", 2),
+        pytest.param(RunStore, "adopt_draft", 2, marks=pytest.mark.slow),
         (RunStore, "write_iteration", 1),
-        (results, "write_report", 1),
+        pytest.param(results, "write_report", 1, marks=pytest.mark.slow),
         (winner_stage, "confirm", 1),
-        (winner_stage, "choose_winner", 1),
+        pytest.param(winner_stage, "choose_winner", 1, marks=pytest.mark.slow),
         (results, "write_report", 2),
     ],
 )

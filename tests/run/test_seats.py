@@ -103,7 +103,7 @@ def test_confirmation_takes_over_what_the_race_has_trained(
     script.write_text("".join(f"--- reply ---\n{reply}\n" for reply in replies))
     record = reward_agent.design(
         "inverted_pendulum", "balance", provider=f"scripted:{script}", runs_dir=tmp_path / "runs",
-        environ={}, candidates=2, iterations=1, winner_seeds=1, steps=4096, eval_episodes=4,
+        environ={}, candidates=2, iterations=1, winner_seeds=1, steps=2048, eval_episodes=2,
         video=False, critic=False, analyzer=False, early_stop=False, racing="none",
     )  # fmt: skip
     assert record.winner is not None
@@ -117,7 +117,7 @@ def test_confirmation_takes_over_what_the_race_has_trained(
     assert all(len(item.fresh_scores) == 1 for item in (first, second))
     run = store.read_run()
     assert {(c.candidate, c.seed) for c in run.confirmations} == {(first.id, 100), (second.id, 100)}
-    assert run.total_timesteps == 4096 * len(ran)
+    assert run.total_timesteps == 2048 * len(ran)
     events = map(json.loads, (store.dir / "events.jsonl").read_text().splitlines())
     told = list(events)
     # What the race has trained is nothing to be announced again.

@@ -61,8 +61,8 @@ def test_later_rounds_begin_with_the_best_policy_and_say_so(tmp_path: Path) -> N
     script.write_text("".join(f"--- reply ---\n{reply}\n" for reply in replies))
     run = reward_agent.design(
         "inverted_pendulum", "balance", provider=f"scripted:{script}", runs_dir=tmp_path / "runs",
-        environ={}, candidates=2, iterations=2, winner_seeds=1, steps=4096, eval_episodes=4,
-        video=False, critic=False, analyzer=False, warm_start=True,
+        environ={}, candidates=2, iterations=2, winner_seeds=1, steps=2048, eval_episodes=2,
+        video=False, critic=False, analyzer=False, warm_start=True, racing="none", early_stop=False,
     )  # fmt: skip
     store = load_run(run.id, tmp_path / "runs")
     earlier, later = (store.read_iteration(index) for index in range(2))
