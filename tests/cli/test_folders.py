@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from support.commands import run_command
+from typer.testing import CliRunner, Result
 
+from reward_agent.cli.app import app
 from reward_agent.definitions.card import find_env_dir
 from reward_agent.definitions.paths import find_envs_dir
 
@@ -29,12 +29,14 @@ def folder(tmp_path: Path) -> Path:
     return own
 
 
-def ask(tmp_path: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def ask(tmp_path: Path, *arguments: str, **environ: str) -> Result:
     state = {"XDG_STATE_HOME": str(tmp_path / "state")}
-    return run_command(*arguments, cwd=tmp_path, environ=state | environ)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        return CliRunner(env=state | environ).invoke(app, arguments)
 
 
-def check(tmp_path: Path, env: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def check(tmp_path: Path, env: str, **environ: str) -> Result:
     return ask(tmp_path, "check", "reward.py", "--env", env, "--json", **environ)
 
 
@@ -84,11 +86,11 @@ def test_a_list_that_cannot_be_kept_is_no_error(folder: Path, tmp_path: Path) ->
     (tmp_path / "state" / "reward-agent" / "env-folders.jsonl").symlink_to(precious)
     for _ in range(2):
         told = check(tmp_path, str(folder))
-        assert told.returncode == 0
+        assert told.exit_code == 0
         assert WORDS in told.stderr
     assert precious.read_text() == "mine\n"
     told = check(tmp_path, str(folder), XDG_STATE_HOME="/proc/nowhere")
-    assert told.returncode == 0
+    assert told.exit_code == 0
     assert WORDS in told.stderr
 
 
