@@ -69,12 +69,14 @@ class Tunable:
         high: highest.
         help: what it does, for a model that has not seen the library.
         most: numbers of a list; 0: it is one number.
+        is_of_rollouts: whether it says something else to a learner that stores old steps.
     """
 
     low: float
     high: float
     help: str
     most: int = 0
+    is_of_rollouts: bool = False
 
     def find_fault(self, value: Any) -> str:
         """Return what is expected in place of a value, or nothing where it is right."""
@@ -112,6 +114,13 @@ TUNABLE = {
     ),
     "noise_std": Tunable(0.0, 0.5, "noise on the actions"),
     "gae_lambda": Tunable(0.8, 1.0, "how far advantages trust what was paid over the critic"),
+    "n_steps": Tunable(
+        16,
+        1024,
+        "actions of each simulation from update to update; more of them make surer, fewer updates",
+        is_of_rollouts=True,
+    ),
+    "clip_range": Tunable(0.05, 0.4, "how far an update may move the policy"),
     "net_arch": Tunable(8, 512, "sizes of the hidden layers", most=3),
 }
 
@@ -140,7 +149,11 @@ class LearnerKind(Plugin):
     def tunable(self) -> dict[str, Tunable]:
         """What a program may set of its hyper-parameters; nothing where they are not known."""
         known = {*self.defaults, *self.defaults.get("policy_kwargs", ())}
-        return {name: bounds for name, bounds in TUNABLE.items() if name in known}
+        return {
+            name: bounds
+            for name, bounds in TUNABLE.items()
+            if name in known and not (self.is_off_policy and bounds.is_of_rollouts)
+        }
 
 
 class LearnerSettings(Record):

@@ -223,8 +223,11 @@ def _counts(table: DocTable, n: int) -> bool:
 
 
 def _choose_learner(survey: Survey) -> dict[str, Any]:
-    """Return settings that suit a few environments, which are stepped one after the other."""
-    settings: dict[str, Any] = {"n_envs": 8, "n_steps": 128, "batch_size": 256, "n_epochs": 10}
+    """Return settings that suit a few environments, which are stepped one after the other.
+
+    As many steps from update to update as Stable-Baselines3's PPO takes, 2048.
+    """
+    settings: dict[str, Any] = {"n_envs": 8, "n_steps": 256, "batch_size": 256, "n_epochs": 10}
     if survey.actions.n_choices:
         return settings | {"learning_rate": 1e-3, "gae_lambda": 0.95, "ent_coef": 0.01}
     return settings | {"learning_rate": 3e-4, "gae_lambda": 0.95, "log_std_init": -0.5}

@@ -20,7 +20,7 @@ from reward_agent.learning.starts import TrainingStarts
 from reward_agent.learning.term_log import Stretch, TermLog
 from reward_agent.rewards.program import CompiledReward, StepReward
 from reward_agent.simulation.simulation import Simulation
-from reward_agent.simulation.state import FloatArray, State, Transition
+from reward_agent.simulation.state import FloatArray, State, Step, Transition
 
 # A call costs little more for two thousand rows than for some dozens. Not more of them: arrays of
 # this size stay in the caches, and a program that makes N x N numbers stays within its memory.
@@ -184,7 +184,8 @@ class RewardVecEnv:
         if self._ends_by_itself:
             is_over = terminated | self._simulation.find_truncated()
         measured = time.perf_counter()
-        self._payment.add(Transition(self._state, action, next_state, terminated))
+        # No Transition: to make one costs as much as all else that is done to pay a step.
+        self._payment.add((self._state, action, next_state, terminated))
         if self.practice:
             self.practice.step()
         taken = time.perf_counter()
@@ -285,7 +286,7 @@ class Payment:
     def __init__(self, reward: Reward, n_sims: int) -> None:
         self._reward, self._n_sims = reward, n_sims
         self._steps_per_call = 1 if reward.has_memory else max(_ROWS_PER_CALL // n_sims, 1)
-        self._open: list[Transition] = []
+        self._open: list[Step] = []
         self._paid: list[StepReward] = []
 
     def begin(self, state: State) -> None:
@@ -297,7 +298,7 @@ class Payment:
         """Start new episodes in some simulations, whose first state is in ``state``."""
         self._reward.restart(ids, state)
 
-    def add(self, step: Transition) -> None:
+    def add(self, step: Step) -> None:
         """Take a step to be paid; the program may fail with a ``ContractError``."""
         self._open.append(step)
         if len(self._open) == self._steps_per_call:

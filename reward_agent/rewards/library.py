@@ -55,13 +55,11 @@ def tolerance(
     if margin < 0:
         raise ValueError(f"margin {margin}: it must be 0 or more")
     values = np.asarray(x, dtype=np.float64)
-    inside = (values >= lower) & (values <= upper)
     if margin == 0:
-        return inside.astype(np.float64)
-    distance = np.where(values < lower, lower - values, values - upper) / margin
-    # Inside the bounds, the distance may be -inf or NaN (infinite bounds); it is not used there.
-    distance = np.where(inside, 0.0, distance)
-    return np.where(inside, 1.0, _fall(distance, value_at_margin, sigmoid))
+        return ((values >= lower) & (values <= upper)).astype(np.float64)
+    # fmax: between infinite bounds one of the two may be NaN.
+    outside = np.maximum(np.fmax(lower - values, values - upper), 0.0)
+    return _fall(outside / margin, value_at_margin, sigmoid)
 
 
 def _fall(distance: Array, value_at_margin: float, sigmoid: str) -> Array:

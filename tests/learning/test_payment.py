@@ -52,6 +52,13 @@ def make_steps(n_steps: int, n_sims: int) -> list[Transition]:
     ]
 
 
+def make_column(part: State | np.ndarray) -> State | np.ndarray:
+    """Return the same numbers, not one after the other in memory."""
+    if isinstance(part, State):
+        return State({name: make_column(values) for name, values in part.fields.items()})
+    return np.stack([part, part], axis=-1)[..., 0]
+
+
 @pytest.mark.parametrize("source", [FORGETFUL, REMEMBERING])
 @pytest.mark.parametrize("n_sims", [1, 7, 600, 2000])
 def test_pay_is_that_of_single_steps(source: str, n_sims: int) -> None:
@@ -72,6 +79,18 @@ def test_pay_is_that_of_single_steps(source: str, n_sims: int) -> None:
     assert list(terms) == list(expected[0].terms)
     for name, values in terms.items():
         np.testing.assert_allclose(values, [paid.terms[name] for paid in expected], rtol=1e-12)
+
+
+def test_steps_of_columns_are_joined_as_others() -> None:
+    steps = make_steps(3, 4)
+    columns = [
+        Transition(*(make_column(part) for part in (step.state, step.action)), *step[2:])
+        for step in steps
+    ]
+    for one, other in zip(Transition.join(steps)[:2], Transition.join(columns)[:2], strict=True):
+        np.testing.assert_array_equal(
+            getattr(one, "height", one), getattr(other, "height", other), strict=True
+        )
 
 
 def test_new_episodes_forget_what_was_not_collected() -> None:
