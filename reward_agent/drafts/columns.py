@@ -75,6 +75,7 @@ class ColumnFact:
         movers: what moves it; None where nothing could be moved.
         rate_of: the entry that it is the rate of, of the angle whose sine or cosine that is;
             None where it is of none.
+        rate_of_trig: cosine or sine, where it is the rate of the angle whose that entry is.
         rate_dt: by which the rate is multiplied to make that entry's step.
         rates: entries that are the rate of this one.
         turn: of two entries that are cosine and sine of an angle, the other; None where there is
@@ -90,6 +91,7 @@ class ColumnFact:
     signals: tuple[ColumnSignal, ...] = ()
     movers: frozenset[tuple[str, ...]] | None = None
     rate_of: int | None = None
+    rate_of_trig: str = ""
     rate_dt: float = 0.0
     rates: tuple[int, ...] = ()
     turn: int | None = None
@@ -144,6 +146,7 @@ def find_facts(
                 signals=equal[i],
                 movers=_find_movers(scattered, i),
                 rate_of=partner[0] if partner else None,
+                rate_of_trig=trigs.get(partner[0], "") if partner else "",
                 rate_dt=partner[1] if partner else 0.0,
                 rates=tuple(j for j, found in partners.items() if found[0] == i),
                 turn=twins.get(i),

@@ -229,7 +229,9 @@ def _choose_learner(survey: Survey) -> dict[str, Any]:
     """
     settings: dict[str, Any] = {"n_envs": 8, "n_steps": 256, "batch_size": 256, "n_epochs": 10}
     if survey.actions.n_choices:
-        return settings | {"learning_rate": 1e-3, "gae_lambda": 0.95, "ent_coef": 0.01}
+        # What pays, or ends an episode, may be hundreds of steps away: as RL Zoo's LunarLander-v3.
+        looks_far = {"gamma": 0.999, "gae_lambda": 0.98}
+        return settings | {"learning_rate": 1e-3, "ent_coef": 0.01} | looks_far
     return settings | {"learning_rate": 3e-4, "gae_lambda": 0.95, "log_std_init": -0.5}
 
 

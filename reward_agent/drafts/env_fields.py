@@ -261,7 +261,9 @@ def _describe(run: Sequence[EnvEntry]) -> str:
     first, words = run[0], _say(run)
     is_rate = not first.text and not first.fact.trig and len(run) == 1
     if is_rate and first.fact.rate_of is not None:
-        words += f"; it is the rate of {first.name_other(first.fact.rate_of)}"
+        trig = first.fact.rate_of_trig
+        whose = f"the angle whose {trig} is " if trig else ""
+        words += f"; it is the rate of {whose}{first.name_other(first.fact.rate_of)}"
     n_still = sum(entry.fact.is_constant for entry in run)
     if n_still and len(run) > 1:
         words += f"; {n_still} of them were always the same"

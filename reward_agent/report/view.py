@@ -204,7 +204,7 @@ def load_run_view(run_dir: Path) -> RunView:
     entries = read_history(store)
     best = find_shown(run, entries)
     path = place_shown(store, run, best)
-    video, note = _read_video(store, path)
+    video, note = _read_video(store, path, is_wanted=run.config.get("video") is not False)
     metric_source = read_text(store.dir / METRIC_FILE, "")
     return RunView(
         run=run,
@@ -332,13 +332,15 @@ def _read_film(path: Path) -> bytes | None:
     return film or _read_picture(path, MAX_VIDEO_BYTES)
 
 
-def _read_video(store: RunStore, path: Path | None) -> tuple[bytes | None, str]:
+def _read_video(store: RunStore, path: Path | None, is_wanted: bool) -> tuple[bytes | None, str]:
     """Return the best policy's video, or why there is none."""
     if path is None:
         return None, "no policy has been trained yet"
     place = path.relative_to(store.dir)
     if not path.is_file():
         why = "no video of this policy was rendered; `reward-agent doctor` says what it needs"
+        if not is_wanted:
+            why = f"the run was told to render none; `reward-agent film {store.dir.name}` draws one"
     elif path.stat().st_size > MAX_VIDEO_BYTES:
         why = f"the video is too large for this page: {place}"
     else:

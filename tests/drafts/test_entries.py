@@ -142,6 +142,7 @@ def test_cosine_and_sine_are_told_apart_by_the_rate() -> None:
     assert find_turns(episode) == [(0, 1)]
     facts = find_facts([episode], None)
     assert [fact.trig for fact in facts[:2]] == ["cosine", "sine"]
+    assert facts[2].rate_of_trig == "cosine"
     rows = (Row(0, 0, "sine of the angle"), Row(1, 1, "cosine of the angle"))
     found = Found(facts, [episode], DT, ())
     entries, _ = judge_entries([Leaf("observation", 0, 3)], Docstring((DocTable(rows),)), found)

@@ -214,6 +214,17 @@ def test_video_that_is_no_webp_stays_out(run_dir: Path) -> None:
     assert "is not a WebP animation" in page
 
 
+def test_a_run_that_was_to_render_none_speaks_of_no_film(run_dir: Path) -> None:
+    next(run_dir.rglob("video.webp")).unlink()
+    assert "`reward-agent doctor` says what it needs" in write_report(run_dir).read_text("utf-8")
+    store = RunStore(run_dir)
+    run = store.read_run()
+    store.write_run(run.model_copy(update={"config": run.config | {"video": False}}))
+    page = write_report(run_dir).read_text("utf-8")
+    assert f"`reward-agent film {run_dir.name}` draws one" in page
+    assert "policy in the film" not in page
+
+
 def test_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"run\.json is missing"):
         write_report(tmp_path)
