@@ -116,7 +116,7 @@ TUNABLE = {
     "gae_lambda": Tunable(0.8, 1.0, "how far advantages trust what was paid over the critic"),
     "n_steps": Tunable(
         16,
-        1024,
+        512,
         "actions of each simulation from update to update; more of them make surer, fewer updates",
         is_of_rollouts=True,
     ),
