@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from support.commands import run_command as run
 from typer.main import get_command
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 import reward_agent
 from reward_agent.cli import app, design, output
@@ -25,6 +25,11 @@ def compute_reward(state, action, next_state):
     return speed, {"speed": speed}
 """
 BAD = GOOD.replace("forward_velocity", "forward_velocty")
+
+
+def call(*arguments: str, text: str | None = None) -> Result:
+    """Run a command in this process, whose jobs are forked."""
+    return CliRunner().invoke(app.app, arguments, input=text)
 
 
 def test_unknown_environment_is_one_line_with_the_closest_name(tmp_path: Path) -> None:
@@ -99,22 +104,20 @@ def test_unknown_run_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("source", "code"), [(GOOD, 0), (BAD, 1)])
-def test_check_reads_standard_input_and_answers_in_json(
-    source: str, code: int, tmp_path: Path
-) -> None:
-    done = run("check", "-", "--env", "hopper", "--json", cwd=tmp_path, text=source)
+def test_check_reads_standard_input_and_answers_in_json(source: str, code: int) -> None:
+    done = call("check", "-", "--env", "hopper", "--json", text=source)
     answer = json.loads(done.stdout)
-    assert done.returncode == code
+    assert done.exit_code == code
     assert answer["accepted"] is (code == 0)
     assert answer["schema_version"] == 1
 
 
-def test_answer_of_check_has_the_schema_that_it_prints(tmp_path: Path) -> None:
+def test_answer_of_check_has_the_schema_that_it_prints() -> None:
     from reward_agent.cli.single import CheckAnswer
 
-    schema = json.loads(run("check", "-", "--env", "hopper", "--json-schema", cwd=tmp_path).stdout)
+    schema = json.loads(call("check", "-", "--env", "hopper", "--json-schema").stdout)
     assert schema == CheckAnswer.model_json_schema(mode="serialization")
-    done = run("check", "-", "--env", "hopper", "--json", cwd=tmp_path, text=BAD)
+    done = call("check", "-", "--env", "hopper", "--json", text=BAD)
     answer = json.loads(done.stdout)
     assert set(answer) == set(schema["properties"])
     [finding] = [item for item in answer["check"]["findings"] if item["rule"] == "attributes/field"]
@@ -148,28 +151,28 @@ def compute_reward(state, action, next_state):
 """
 
 
-def test_a_reward_in_another_style_is_checked_as_the_program_that_it_is(tmp_path: Path) -> None:
+def test_a_reward_in_another_style_is_checked_as_the_program_that_it_is() -> None:
     text = "def reward(obs, action, next_obs, info):\n    return max(0.0, next_obs[5])\n"
-    done = run("check", "-", "--env", "hopper", "--json", cwd=tmp_path, text=text)
+    done = call("check", "-", "--env", "hopper", "--json", text=text)
     taken = json.loads(done.stdout)["taken"]
-    assert done.returncode == 0
+    assert done.exit_code == 0
     assert (taken["form"], taken["entry"]) == ("arrays", "reward")
     assert "np.maximum(0.0, next_state.observation[:, 5])" in taken["program"]
     assert max(row["difference"] for row in taken["parity"]) == 0.0
 
 
-def test_program_that_kills_the_probe_is_refused(tmp_path: Path) -> None:
-    done = run("check", "-", "--env", "hopper", "--probe", "--json", cwd=tmp_path, text=KILLER)
+def test_program_that_kills_the_probe_is_refused() -> None:
+    done = call("check", "-", "--env", "hopper", "--probe", "--json", text=KILLER)
     answer = json.loads(done.stdout)
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert answer["accepted"] is False
     assert [item["rule"] for item in answer["probe"]["findings"]] == ["probe/child-ended"]
     assert "SIGSEGV" in answer["probe"]["findings"][0]["message"]
 
 
-def test_check_shows_the_finding_under_its_line(tmp_path: Path) -> None:
-    done = run("check", "-", "--env", "hopper", cwd=tmp_path, text=BAD)
-    assert done.returncode == 1
+def test_check_shows_the_finding_under_its_line() -> None:
+    done = call("check", "-", "--env", "hopper", text=BAD)
+    assert done.exit_code == 1
     assert "forward_velocty" in done.stdout
     assert "forward_velocity" in done.stdout
 
@@ -182,8 +185,8 @@ def test_envs_list_and_show_answer_in_json(tmp_path: Path) -> None:
     assert shown["name"] == "hopper"
 
 
-def test_the_prompt_view_is_a_python_class(tmp_path: Path) -> None:
-    done = run("envs", "show", "hopper", "--as-prompt", cwd=tmp_path)
+def test_the_prompt_view_is_a_python_class() -> None:
+    done = call("envs", "show", "hopper", "--as-prompt")
     assert "class State" in done.stdout
     assert "torso_pitch" in done.stdout
     assert "torso_height 1.25" in done.stdout.partition("Measured on the robot itself")[2]
@@ -225,10 +228,10 @@ def test_version_needs_no_command(tmp_path: Path) -> None:
 
 def test_a_reader_that_goes_away_early_sees_no_traceback(tmp_path: Path) -> None:
     done = subprocess.run(
-        f"{sys.executable} -m reward_agent envs show hopper | head -n 1",
+        f"{sys.executable} -m reward_agent prompts list --json | head -n 1",
         shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
-    assert done.stdout.strip() == "# hopper"
+    assert done.stdout.strip() == "["
     assert done.stderr == ""
 
 
@@ -295,11 +298,11 @@ def test_envs_check_says_each_finding_with_its_remedy_and_exits_1(tmp_path: Path
         '[model]\nfile = "cart.xml"\nframe_skip = 2\n[reset]\nqpos_uniform = 0.1\n'
         '[state]\nx = { source = "qpos[0]", unit = "m", range = [-1.0, 1.0], doc = "along x" }\n'
     )
-    done = run("envs", "check", str(folder), cwd=tmp_path)
-    assert done.returncode == 1
+    done = call("envs", "check", str(folder))
+    assert done.exit_code == 1
     assert "error: action 'push' changes no velocity: the gear of its actuator is 0" in done.stdout
     assert "→ correct gear in the MJCF" in done.stdout
-    told = json.loads(run("envs", "check", str(folder), "--json", cwd=tmp_path).stdout)
+    told = json.loads(call("envs", "check", str(folder), "--json").stdout)
     assert [finding["rule"] for finding in told["findings"]] == ["card/dead-motor"]
 
 
