@@ -28,10 +28,9 @@ ALL = (*KINDS, *GYMNASIUM)
 Make = Callable[[str], Drafted]
 
 
-# Of the humanoid, seconds long; its own card is checked in tests/simulation/test_check.py.
+# Gymnasium's are seconds long: their own cards are checked in tests/simulation/test_check.py.
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.slow if name == "humanoid" else ()) for name in ALL],
+    "name", [*KINDS, *(pytest.param(name, marks=pytest.mark.slow) for name in GYMNASIUM)]
 )
 def test_a_draft_describes_its_model(draft: Make, name: str) -> None:
     # Nothing that random actions do ever reaches or moves the puck of the pusher.
