@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from support.browser import find_breaches
 
+# Asked at each frame, as it is else, a page is drawn all the time that a training takes.
+OFTEN_MS = 100
+
 
 @pytest.fixture(scope="module")
 def context(browser: Any) -> Iterator[Any]:
@@ -112,6 +115,7 @@ def test_feedback_starts_a_training_whose_progress_is_seen_live(page: Any, serve
         """() => { const bar = document.querySelector('#jobs progress');
         return bar && bar.value > 0 && bar.value / bar.max; }""",
         timeout=60_000,
+        polling=OFTEN_MS,
     )
     assert 0 < seen.json_value() <= 1
     page.locator("#jobs button", has_text="Pin").first.click()
@@ -124,6 +128,7 @@ def test_feedback_starts_a_training_whose_progress_is_seen_live(page: Any, serve
         "(front) => document.querySelector('#status code').innerText !== front",
         arg=front,
         timeout=30_000,
+        polling=OFTEN_MS,
     )
     assert page.locator("#description").input_value() == ""
     page.locator("#stage figcaption", has_text="before").wait_for()
