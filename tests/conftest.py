@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import httpcore2
 import pytest
 import typer.main
 import typer.testing
@@ -24,6 +25,8 @@ import reward_agent
 from reward_agent.errors import UndecidedError
 from reward_agent.executors import node, slots
 from reward_agent.feedback.session import Session
+from reward_agent.records.film_jobs import FilmStyle
+from reward_agent.run import drawing
 from reward_agent.run import open as opening
 from reward_agent.sandbox.runner import run_job
 
@@ -58,6 +61,32 @@ def _makes_the_command_line_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(typer.main, "get_command", make)
         patch.setattr(typer.testing, "_get_command", make)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _reads_the_certificates_of_the_machine_once() -> Iterator[None]:
+    """It is most of what a call to a server of a test costs; others that the environment names are read."""
+    read = httpcore2.default_ssl_context
+
+    @functools.cache
+    def keep(file: str | None, folder: str | None, **options: bool) -> Any:
+        return read(**options)
+
+    def find(**options: bool) -> Any:
+        return keep(*map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")), **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpcore2, "default_ssl_context", find)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _films_of_runs_have_few_pictures() -> Iterator[None]:
+    """How a film looks is tried in tests/film."""
+    with pytest.MonkeyPatch.context() as patch:
+        for quality in drawing.STYLES:
+            patch.setitem(drawing.STYLES, quality, FilmStyle(size="270p", frames_per_s=4.0))
         yield
 
 
