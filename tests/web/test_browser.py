@@ -15,7 +15,8 @@ OFTEN_MS = 100
 
 @pytest.fixture(scope="module")
 def context(browser: Any) -> Iterator[Any]:
-    context = browser.new_context(bypass_csp=True)
+    # Else a dot that pulses and films that play have the page drawn all the time.
+    context = browser.new_context(bypass_csp=True, reduced_motion="reduce")
     yield context
     context.close()
 
@@ -56,6 +57,8 @@ def test_the_token_opens_it_and_leaves_the_address(page: Any, server: Any) -> No
 
 
 def test_a_video_plays(page: Any) -> None:
+    page.emulate_media(reduced_motion="no-preference")
+    page.reload()
     # A WebP is drawn on a canvas, so that it can be paused.
     image = page.locator("#stage .film :is(canvas, video):visible, #stage .film img:visible").first
     image.wait_for()
