@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import house
 from benchmarks.house import Count, count_house, main, read_house, render_counts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,8 +56,9 @@ def test_a_functions_lines_are_those_of_its_body_without_the_docstring(checkout:
 
 
 def test_another_checkout_is_counted_beside(
-    checkout: Path, capsys: pytest.CaptureFixture[str]
+    checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(house, "ROOT", checkout)
     assert main([str(checkout)]) == 0
     head, lines, *_ = capsys.readouterr().out.splitlines()
     assert head.split()[-2:] == [str(checkout), "this"]
