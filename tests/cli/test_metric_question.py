@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from support.commands import run_command
 from support.runs import PROGRAM, PROPOSAL, write_script
 
 from reward_agent.records.store import load_run
@@ -79,16 +80,15 @@ def test_yes_at_the_question_trains(tmp_path: Path) -> None:
     assert run.winner is not None
 
 
-def test_without_a_terminal_the_run_is_paused_whatever_a_pipe_says(tmp_path: Path) -> None:
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = start(make_command(tmp_path, "--json"), tmp_path, **pipes)
-    answer, told = process.communicate(b"y\n", timeout=120)
-    assert process.returncode == 2
-    run = json.loads(answer)
+def test_without_a_terminal_the_run_is_paused_whatever_is_said(tmp_path: Path) -> None:
+    _, _, _, *words = make_command(tmp_path, "--json")
+    done = run_command(*words, cwd=tmp_path, text="y\n")
+    assert done.returncode == 2
+    run = json.loads(done.stdout)
     assert run["status"] == "paused"
     assert run["question"]["criterion"] == "within 0.1 m"
     assert "def score(episode)" in run["question"]["program"]
     assert run["question"]["answers"] == ["accept", "own", "unranked"]
-    error = json.loads(told.decode().splitlines()[-1])
+    error = json.loads(done.stderr.splitlines()[-1])
     assert error["commands"]["accept"].endswith("--yes")
-    assert "Traceback" not in told.decode()
+    assert "Traceback" not in done.stderr

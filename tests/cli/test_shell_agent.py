@@ -76,7 +76,8 @@ class ShellAgent:
         while is_training and not self.ask("runs", "status", run)["at_work"]:
             time.sleep(0.2)
         stopped = self.ask("runs", "stop", run)
-        assert stopped["status"] == "interrupted"
+        # Before a training it may wait for its question by then.
+        assert stopped["status"] in ({"interrupted"} if is_training else {"interrupted", "paused"})
         return str(stopped["resume"])
 
     def go_on(self, command: str) -> None:
