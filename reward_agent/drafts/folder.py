@@ -53,6 +53,7 @@ _THEIRS = (
     "see that the environment's own code does not end its process; if it does not, "
     "this is a fault of reward-agent: report it"
 )
+_SLOW = "see that each reset and step of an environment returns, and a model is not too large"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -374,8 +375,10 @@ def _run(job: DraftJob, job_dir: Path, given: str) -> DraftResult:
         # The job's folder goes with it: what it says must do.
         is_gone, ours = str(job_dir) in error.remedy, _OURS if job.card.model.file else _THEIRS
         raise type(error)(f"{given}: {error.message}", ours if is_gone else error.remedy) from error
+    if done.outcome.kind == "timeout":
+        raise DataError(f"{given}: no draft within {limits.wall_s:.0f} s", _SLOW)
     if not isinstance(done.result, DraftResult):
-        raise DataError(f"the model could not be drafted: {done.outcome}", f"see {given}")
+        raise DataError(f"{given} could not be drafted: {done.outcome}", f"see {given}")
     return done.result
 
 

@@ -177,6 +177,22 @@ def test_a_length_at_which_all_episodes_are_cut_off_is_theirs(
     assert load_env(env.folder).max_episode_steps == 70
 
 
+def test_a_step_that_never_returns_ends_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs = "LENGTH = 50\nimport time"
+    (tmp_path / "slow_push.py").write_text(
+        OWN.replace("from own_parts import LENGTH", hangs).replace(
+            "self.n += 1", "self.n += 1\n        time.sleep(3600 * (self.n > 20))"
+        )
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(DraftJob, "wall_s", 5.0)
+    with pytest.raises(DataError, match=r"slow_push\.py:make_push: no draft within 5 s") as caught:
+        init_env("slow_push.py:make_push", Path("push"), tell=lambda _: None)
+    assert "each reset and step of an environment returns" in caught.value.remedy
+
+
 def test_an_environment_that_ships_is_named(tmp_path: Path) -> None:
     said = list[str]()
     with pytest.raises(DataError, match="Crafter"):
