@@ -119,10 +119,10 @@ def ask_about_every_pair(rng: random.Random) -> Pairing:
 
 def test_the_best_of_eight_is_found_in_twenty_answers_of_a_person_who_errs() -> None:
     found = {"adaptive": 0, "round robin": 0}
-    for number in range(200):
+    for number in range(100):
         rng = random.Random(f"0 {number}")
         found["adaptive"] += ask_person(rng, choose_pair, 20, 0.1)
         rng = random.Random(f"0 {number}")
         found["round robin"] += ask_person(rng, ask_about_every_pair(rng), 20, 0.1)
-    assert found["adaptive"] >= 180
-    assert found["adaptive"] > found["round robin"] + 20
+    assert found["adaptive"] >= 90
+    assert found["adaptive"] > found["round robin"] + 10
