@@ -54,10 +54,10 @@ def test_tuned_settings_reach_the_learner() -> None:
 
 
 def test_foreign_training_is_cut_at_its_limit_and_judged_on_the_way() -> None:
-    goal = {"steps": 10**6, "score": 1e9, "min_steps": 0, "limit_s": 3.0, "spacing": 512}
+    goal = {"steps": 10**6, "score": 1e9, "min_steps": 0, "limit_s": 6.0, "spacing": 512}
     learned = baselines.learn("hopper", 0, TUNED_HOPPER.name, goal)
     assert learned.limit_s is not None
-    assert learned.wall_s >= 3.0
+    assert learned.wall_s >= 6.0
     assert learned.curve[-1].total_timesteps < goal["steps"]
     assert all(point.total_timesteps % 512 == 0 for point in learned.curve)
     assert learned.find_time_to(1e9) is None
