@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 import pytest
@@ -13,12 +15,18 @@ from benchmarks.measure import load_setting
 from reward_agent.definitions.card import load_env
 
 
+def shorten(model: Any) -> Any:
+    """Let rollouts be short."""
+    model.n_steps = model.rollout_buffer.buffer_size = 64
+    model.rollout_buffer.reset()
+    return model
+
+
 @pytest.mark.parametrize("baseline", [DEFAULTS, TUNED_HOPPER], ids=lambda item: item.name)
 def test_judged_policy_is_that_of_stable_baselines(baseline: baselines.Baseline) -> None:
     card = load_env("hopper")
     model = make_model(baseline, card, seed=0)
-    model.n_steps = model.rollout_buffer.buffer_size = 64
-    model.rollout_buffer.reset()
+    shorten(model)
     model.learn(64 * baseline.n_envs)
     observation = np.random.default_rng(0).normal(size=(20, card.observation_size))
     env = model.get_vec_normalize_env()
@@ -53,13 +61,19 @@ def test_tuned_settings_reach_the_learner() -> None:
     assert float(model.policy.log_std.detach().mean()) == -2.0
 
 
-def test_foreign_training_is_cut_at_its_limit_and_judged_on_the_way() -> None:
-    goal = {"steps": 10**6, "score": 1e9, "min_steps": 0, "limit_s": 6.0, "spacing": 512}
+def test_foreign_training_is_cut_at_its_limit_and_judged_on_the_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def make_short(*arguments: Any, **options: Any) -> Any:
+        return shorten(make_model(*arguments, **options))
+
+    monkeypatch.setattr(baselines, "make_model", make_short)
+    goal = {"steps": 10**6, "score": 1e9, "min_steps": 0, "limit_s": 3.0, "spacing": 64}
     learned = baselines.learn("hopper", 0, TUNED_HOPPER.name, goal)
     assert learned.limit_s is not None
-    assert learned.wall_s >= 6.0
+    assert learned.wall_s >= 3.0
     assert learned.curve[-1].total_timesteps < goal["steps"]
-    assert all(point.total_timesteps % 512 == 0 for point in learned.curve)
+    assert all(point.total_timesteps % 64 == 0 for point in learned.curve)
     assert learned.find_time_to(1e9) is None
 
 
