@@ -6,10 +6,13 @@ import ast
 import codecs
 import inspect
 import re
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 MAX_MESSAGE_CHARS = 500
+# In Python before 3.11.8 two threads that parse at once may end in a SystemError.
+_PARSING = threading.Lock()
 # What steers a terminal, reorders what is read or is not seen: controls, surrogates, private use,
 # and Unicode's Default_Ignorable_Code_Point but for the two selectors of an emoji's form. Whoever
 # drops, refuses or writes out such characters means these.
@@ -69,10 +72,22 @@ def decode_text(data: bytes, errors: str = "strict") -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def parse_python(source: str) -> ast.Module:
+    """Return the syntax tree of a Python text, as ``ast.parse`` does, one thread at a time."""
+    with _PARSING:
+        return ast.parse(source)
+
+
+def parse_expression(source: str) -> ast.expr:
+    """Return the syntax tree of a Python expression, in the same manner."""
+    with _PARSING:
+        return ast.parse(source, mode="eval").body
+
+
 def read_docstring(thing: Callable[..., Any]) -> str:
     """Return the docstring of a function or class, from its source where Python drops it (-OO)."""
     if thing.__doc__ is None:
-        [node] = ast.parse(inspect.getsource(thing)).body
+        [node] = parse_python(inspect.getsource(thing)).body
         assert isinstance(node, ast.FunctionDef | ast.ClassDef)
         return ast.get_docstring(node) or ""
     return inspect.cleandoc(thing.__doc__)

@@ -50,7 +50,7 @@ from reward_agent.errors import (
     hint_closest,
 )
 from reward_agent.files import list_names
-from reward_agent.text import hide_in_words
+from reward_agent.text import hide_in_words, parse_python
 from reward_agent.types import Evaluation, FileRecord, Finite, Record
 
 TASK_FILE = "task.toml"
@@ -322,7 +322,7 @@ def read_metric(path: Path) -> str:
     try:
         source = read_text(path)
         with warnings.catch_warnings(action="ignore"):
-            tree = ast.parse(source)
+            tree = parse_python(source)
     except SyntaxError as error:
         raise UsageError(f"the metric {path}, line {error.lineno}: {error.msg}", remedy) from error
     except (DataError, ValueError, RecursionError, MemoryError) as error:
@@ -383,7 +383,7 @@ def replace_constants(source: str, constants: Mapping[str, float], place: str) -
         DataError: the source is not Python, or has no such constant.
     """
     try:
-        tree = ast.parse(source)
+        tree = parse_python(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise DataError(f"{place} is not Python: {error}", "correct the file") from error
     values = _find_constants(tree)

@@ -21,6 +21,7 @@ from reward_agent.evaluation import generic
 from reward_agent.evaluation.metrics import Episode, MetricFunction
 from reward_agent.records.gates import GateSummary
 from reward_agent.rewards.gates import Array, Openings, is_share, summarise_gates
+from reward_agent.text import parse_python
 
 _FULL = 1 - 1e-6
 _MOST_GATES, _MOST_CHARS = 4, 90
@@ -59,7 +60,7 @@ class _Watch:
         self._gates = {
             (is_generic, node.name, node.lineno): gates
             for is_generic, text in texts.items()
-            for node in ast.walk(ast.parse(text))
+            for node in ast.walk(parse_python(text))
             if isinstance(node, ast.FunctionDef) and (gates := list(_list_gates(node)))
         }
 

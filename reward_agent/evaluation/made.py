@@ -32,6 +32,7 @@ from reward_agent.evaluation.changes import (
 from reward_agent.evaluation.metrics import Episode, MetricFunction, find_metric_fields
 from reward_agent.evaluation.quantities import find_counts, find_durations
 from reward_agent.records.trial import RowKind, TrialRow
+from reward_agent.text import parse_python
 from reward_agent.types import Score
 
 # Of a search: how often a metric is asked, and how many fields are moved.
@@ -377,7 +378,7 @@ def _combine(start: _Tried, single: Sequence[_Tried]) -> Iterator[Changes]:
 def _list_literals(source: str) -> set[float]:
     """Return the numbers that a metric is written with."""
     try:
-        tree = ast.parse(source)
+        tree = parse_python(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
     values = {

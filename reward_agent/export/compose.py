@@ -48,6 +48,7 @@ from reward_agent.rewards.language import (
 )
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.simulation.backends import find_backend, find_infos
+from reward_agent.text import parse_python
 
 _OF_WRAPPER = ("FieldRewardWrapper", "concat")
 _OF_PLAIN_WRAPPER = ("PlainRewardWrapper", "concat")
@@ -120,7 +121,7 @@ def compose_reward(
         "title": metadata["task"],
         "metadata": _Code(_write_literal(metadata)),
         "gamma": card.learner.gamma,
-        **_list_code(card, ast.parse(program), has_memory(source), has_own_termination),
+        **_list_code(card, parse_python(program), has_memory(source), has_own_termination),
     }
     return _place_program(program, parts)
 
@@ -142,7 +143,7 @@ def _list_code(
     environment = (
         _describe_environment(card, tree, has_own_termination) if is_wrapped else {"fields": None}
     )
-    expressions = ast.parse("\n".join(f["expression"] for f in environment["fields"] or ()))
+    expressions = parse_python("\n".join(f["expression"] for f in environment["fields"] or ()))
     frames = take_pieces("simulation.measures", frozenset(find_used_names(expressions)))
     modules = {"import math", "import numpy as np"}
     if (environment.get("plain") or {}).get("function"):
@@ -164,13 +165,13 @@ def _place_program(program: str, parts: dict[str, Any]) -> str:
         DataError: it would say something else.
     """
     template = _make_writer().from_string(_TEMPLATE.read_text("utf-8"))
-    frame = ast.parse(template.render(parts, program=_Code("pass")))
+    frame = parse_python(template.render(parts, program=_Code("pass")))
     taken = find_bound_names(frame.body) | set(dir(builtins))
     placed = _Code(rename_globals(program, taken).strip("\n"))
     text = template.render(parts, program=placed)
     place = next(i for i, node in enumerate(frame.body) if isinstance(node, ast.Pass))
-    frame.body[place : place + 1] = ast.parse(placed).body
-    if ast.dump(ast.parse(text)) != ast.dump(frame):
+    frame.body[place : place + 1] = parse_python(placed).body
+    if ast.dump(parse_python(text)) != ast.dump(frame):
         raise DataError("the program says something else in a file with others", "export another")
     return text
 
@@ -242,13 +243,13 @@ def _write_literal(value: Any) -> str:
 
 def has_memory(source: str) -> bool:
     """Return whether a program remembers something within an episode."""
-    return MEMORY_PARAMETER in _find_parameters(ast.parse(source), REWARD_ENTRY)
+    return MEMORY_PARAMETER in _find_parameters(parse_python(source), REWARD_ENTRY)
 
 
 def is_markov(source: str) -> bool:
     """Return whether a program pays by a step alone: without memory, without a potential."""
     return not has_memory(source) and POTENTIAL_ENTRY not in find_bound_names(
-        ast.parse(source).body
+        parse_python(source).body
     )
 
 

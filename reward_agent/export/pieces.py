@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from reward_agent.errors import DataError
+from reward_agent.text import parse_python
 
 _PACKAGE, _OWN = Path(__file__).resolve().parent.parent, "reward_agent."
 
@@ -35,7 +36,7 @@ def take_pieces(module: str, names: frozenset[str]) -> Pieces:
     What they import from another module of ours is taken from there in the same way.
     """
     source = _PACKAGE.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8")
-    tree = ast.parse(source)
+    tree = parse_python(source)
     chosen, used = _find_definitions(tree, names)
     texts = [ast.get_source_segment(source, node) or "" for node in chosen]
     imports: set[str] = set()
@@ -91,7 +92,7 @@ def find_used_names(node: ast.AST) -> set[str]:
 
 def rename_globals(source: str, taken: Collection[str], suffix: str = "_") -> str:
     """Return a program in which no name of its module is one of those that are taken."""
-    tree = ast.parse(source)
+    tree = parse_python(source)
     own = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
     clashing = find_bound_names(own) & set(taken)
     if not clashing:
@@ -126,7 +127,7 @@ class _Renamer(ast.NodeTransformer):
 
 def drop_future_imports(source: str) -> str:
     """Return a program without ``from __future__ import …``, which must head a file."""
-    tree, lines = ast.parse(source), source.split("\n")
+    tree, lines = parse_python(source), source.split("\n")
     for node in reversed(tree.body):
         if isinstance(node, ast.ImportFrom) and node.module == "__future__":
             tree.body.remove(node)
@@ -141,7 +142,7 @@ def _keep_text(text: str, tree: ast.AST) -> str:
         DataError: there is no text of it.
     """
     with suppress(SyntaxError, ValueError):
-        if ast.dump(ast.parse(text)) == ast.dump(tree):
+        if ast.dump(parse_python(text)) == ast.dump(tree):
             return text
     try:
         return ast.unparse(tree)

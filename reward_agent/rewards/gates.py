@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from reward_agent.records.gates import ConditionCount, GateSummary
+from reward_agent.text import parse_python
 
 Array = np.ndarray[Any, Any]
 # By gate, by the text of a condition: (N,) of each call, where it is open.
@@ -169,7 +170,7 @@ def is_share(value: Array) -> bool:
 
 def _find_gates(source: str, function: str) -> Iterator[tuple[str, list[str]]]:
     """Yield each name that is given several conditions, with their texts."""
-    tree = ast.parse(source)
+    tree = parse_python(source)
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef) or node.name != function:
             continue

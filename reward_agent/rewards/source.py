@@ -29,6 +29,7 @@ from reward_agent.rewards.language import (
     REWARD_ENTRY,
     REWARD_PARAMETERS,
 )
+from reward_agent.text import parse_python
 from reward_agent.types import Finding
 
 Node = TypeVar("Node", bound=ast.AST)
@@ -119,7 +120,7 @@ def find_read_fields(text: str, card: EnvCard) -> list[str]:
 
     The language has no other way to a field, so what is not named need not be extracted.
     """
-    named = {node.attr for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
+    named = {node.attr for node in ast.walk(parse_python(text)) if isinstance(node, ast.Attribute)}
     return [field.name for field in card.fields if field.name in named]
 
 
@@ -130,7 +131,7 @@ def find_needed_fields(text: str, card: EnvCard) -> list[str]:
 
 def list_ingredients(text: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
     """Return the attributes that a checked program reads and its numbers, each once, in order."""
-    nodes = list(ast.walk(ast.parse(text)))
+    nodes = list(ast.walk(parse_python(text)))
     attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     values = [node.value for node in nodes if isinstance(node, ast.Constant)]
     numbers = {float(value) for value in values if isinstance(value, int | float)}
@@ -143,7 +144,7 @@ def _parse(text: str) -> ast.Module | Finding:
         # The parser warns of odd escapes; with warnings as errors it would raise instead.
         with _WARNINGS_LOCK, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.parse(text)
+            return parse_python(text)
     except SyntaxError as error:
         magic = [n for n, line in enumerate(text.split("\n"), 1) if line.lstrip()[:1] in ("%", "!")]
         if magic and error.lineno in magic:

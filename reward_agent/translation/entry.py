@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reward_agent.rewards.language import split_names
+from reward_agent.text import parse_expression
 from reward_agent.translation import arithmetic, nodes
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.machine import Tracer
@@ -298,7 +299,7 @@ def weigh_table(machine: Tracer, instance: Instance, terms: Table) -> Table:
     for name in terms:
         factors = [f"__terms__[{name!r}]", *paths[name], *(["self.dt"] if is_timed else [])]
         parts.append(f"{name!r}: {' * '.join(factors)}")
-    weighed = machine.evaluate(ast.parse(f"{{{', '.join(parts)}}}", mode="eval").body, scope)
+    weighed = machine.evaluate(parse_expression(f"{{{', '.join(parts)}}}"), scope)
     assert isinstance(weighed, Table)
     return weighed
 

@@ -6,13 +6,14 @@ import ast
 from typing import Any
 
 from reward_agent.rewards.rules import rewrites
+from reward_agent.text import parse_python
 
 name, call = rewrites.name_, rewrites.call
 
 
 def parse(text: str) -> list[ast.stmt]:
     """Return statements that stand in nobody's file: whoever is stopped in one is where it was."""
-    body = ast.parse(text).body
+    body = parse_python(text).body
     for node in [node for statement in body for node in ast.walk(statement)]:
         for name in node._attributes:
             if hasattr(node, name):

@@ -23,6 +23,7 @@ import numpy as np
 
 from reward_agent.rewards.language import split_names
 from reward_agent.simulation.state import FloatArray, State, Transition
+from reward_agent.text import parse_expression
 from reward_agent.translation import environment, nodes, values, written
 from reward_agent.translation.entry import Payer, list_entries, weigh_table
 from reward_agent.translation.inputs import Inputs
@@ -150,7 +151,7 @@ class OriginalRun:
         """Return a value; the first that is not finite is the fault."""
         is_number = isinstance(value, float | np.ndarray | np.floating)
         if self.fault is None and is_number and not np.isfinite(np.asarray(value, float)).all():
-            self.fault = values.Fault(line, ast.parse(text, mode="eval").body)
+            self.fault = values.Fault(line, parse_expression(text))
         return value
 
     @cached_property

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from reward_agent.rewards.language import MODULE_NAMES
+from reward_agent.text import parse_python
 from reward_agent.translation import nodes
 from reward_agent.translation.calls import is_quiet
 from reward_agent.translation.entry import Payer, list_parameters
@@ -55,7 +56,7 @@ def write_rows(tree: ast.Module, machine: Tracer, entry: Payer, inputs: Inputs) 
 
 def _list_needed(tree: ast.Module, name: str) -> list[ast.stmt]:
     """Return copies of the functions and constants that a function needs, in their order."""
-    whole = ast.parse(ast.unparse(tree))
+    whole = parse_python(ast.unparse(tree))
     kinds = ast.FunctionDef | ast.Assign | ast.AnnAssign
     own = [item for item in whole.body if isinstance(item, kinds)]
     bound = {name: item for item in own for name in nodes.list_bound(item)}

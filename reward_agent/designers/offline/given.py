@@ -17,6 +17,7 @@ from reward_agent.rewards.language import LIBRARY_NAMES
 from reward_agent.rewards.pay import STANDING, Most, Tried, find_goal_pay
 from reward_agent.rewards.terms import add_terms, read_terms, scale_terms
 from reward_agent.summary.faults import RANDOM, PayEvidence, find_faults
+from reward_agent.text import parse_python
 from reward_agent.types import BehaviourPay, RewardProgram
 
 # What each fault asks of its term's weight.
@@ -198,7 +199,7 @@ def list_free(kept: KeptTerms, signals: Sequence[Signal]) -> list[Signal]:
 
     None do where it gives the name of a helper another meaning.
     """
-    nodes = list(ast.walk(ast.parse(kept.source)))
+    nodes = list(ast.walk(parse_python(kept.source)))
     taken = {node.id for node in nodes if isinstance(node, ast.Name)}
     taken |= {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
     taken |= {term.name for term in read_terms(kept.source)}

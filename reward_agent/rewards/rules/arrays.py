@@ -17,6 +17,7 @@ from reward_agent.rewards.rules.rewrites import (
     take_column,
     write,
 )
+from reward_agent.text import parse_expression
 from reward_agent.types import Finding
 
 _MAX_LINE_CHARS = 320
@@ -274,7 +275,7 @@ class _Reader:
         return (
             name_(name)
             if before and name.isidentifier()
-            else (ast.parse(name, mode="eval").body if before else ast.Constant(0.0))
+            else (parse_expression(name) if before else ast.Constant(0.0))
         )
 
     def _sets(self, item: ast.AST, name: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from reward_agent.rewards import language
 from reward_agent.rewards.rules.context import Context
 from reward_agent.rewards.rules.rewrites import call, name_, number, spread, write
+from reward_agent.text import parse_python
 
 # Libraries whose words are NumPy's, but for these.
 _ARRAYS = frozenset({"torch", "jax", "jaxlib", "tensorflow", "cupy", "autograd", "numpy"})
@@ -163,7 +164,7 @@ def rewrite_words(context: Context, node: ast.AST) -> str | None:
     if isinstance(statement, ast.ImportFrom):
         return None
     renamer = _Renamer(list_foreign(context))
-    made = renamer.visit(ast.parse(ast.unparse(statement)))
+    made = renamer.visit(parse_python(ast.unparse(statement)))
     line = write(made)
     is_sure = renamer.n_renamed and not renamer.is_lost and len(line) <= _MAX_LINE_CHARS
     return f"write `{line}`" if is_sure else None
