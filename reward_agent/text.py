@@ -12,7 +12,7 @@ from typing import Any
 
 MAX_MESSAGE_CHARS = 500
 # In Python before 3.11.8 two threads that parse at once may end in a SystemError.
-_PARSING = threading.Lock()
+_PARSING = threading.RLock()
 # What steers a terminal, reorders what is read or is not seen: controls, surrogates, private use,
 # and Unicode's Default_Ignorable_Code_Point but for the two selectors of an emoji's form. Whoever
 # drops, refuses or writes out such characters means these.
