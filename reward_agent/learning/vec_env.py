@@ -20,7 +20,7 @@ from reward_agent.learning.starts import TrainingStarts
 from reward_agent.learning.term_log import Stretch, TermLog
 from reward_agent.rewards.program import CompiledReward, StepReward
 from reward_agent.simulation.simulation import Simulation
-from reward_agent.simulation.state import FloatArray, State, Step, Transition
+from reward_agent.simulation.state import FloatArray, State, Step, Transition, join_arrays
 
 # A call costs little more for two thousand rows than for some dozens. Not more of them: arrays of
 # this size stay in the caches, and a program that makes N x N numbers stays within its memory.
@@ -221,10 +221,11 @@ class RewardVecEnv:
         started = time.perf_counter()
         rewards, terms = self._payment.collect()
         flags, self._flags = self._flags, []
-        done, masks = np.array([done for done, _ in flags]), None
-        if any(waits is not None for _, waits in flags):
+        ends, waiting = zip(*flags, strict=True)
+        done, masks = join_arrays(ends).reshape(rewards.shape), None
+        if any(waits is not None for waits in waiting):
             nobody = np.zeros(self.n_envs, dtype=bool)
-            masks = np.array([nobody if waits is None else waits for _, waits in flags])
+            masks = np.array([nobody if waits is None else waits for waits in waiting])
         returns = self.terms.add(terms, rewards, done, masks)
         if masks is not None:
             rewards = np.where(masks, 0.0, rewards)

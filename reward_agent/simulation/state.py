@@ -100,17 +100,22 @@ class Transition(NamedTuple):
             return cls(*steps[0])
         befores, actions, nexts, terminated = zip(*steps, strict=True)
         after = _join_states(nexts)
-        return cls(_join_before(befores, nexts, after), _join(actions), after, _join(terminated))
+        return cls(
+            _join_before(befores, nexts, after),
+            join_arrays(actions),
+            after,
+            join_arrays(terminated),
+        )
 
 
 def _join_states(states: Sequence[State]) -> State:
     """Return the states of one simulation as one; they have the same fields."""
     # Not by way of ``fields``: there are hundreds of small arrays, and copying them is the least.
     parts = [state._fields for state in states]
-    return State({name: _join([p[name] for p in parts]) for name in parts[0]})
+    return State({name: join_arrays([p[name] for p in parts]) for name in parts[0]})
 
 
-def _join(arrays: Sequence[Any]) -> NDArray[Any]:
+def join_arrays(arrays: Sequence[Any]) -> NDArray[Any]:
     """Return arrays of one shape and kind, one after the other."""
     # As bytes: of hundreds of small ones in a third of the time that ``np.concatenate`` takes.
     first = arrays[0]
